@@ -1,0 +1,70 @@
+use bytes::Bytes;
+
+use crate::{Entry, GroupId, StableKey};
+
+/// What one commit writes: operations in order, over any number of groups, all or nothing (law 10).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Number of this commit in the store, counted from 1. A backend stores it in the same atomic
+    /// step as the operations and reports it as [`Backend::sequence`](crate::Backend::sequence).
+    pub sequence: u64,
+    /// The operations, applied from first to last.
+    pub ops: Vec<Op>,
+}
+
+/// One operation of a [`Batch`].
+///
+/// Exhaustive on purpose: a new operation must break every backend's build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Appends entries, contiguous with each other and with the log as the operations before left it.
+    Append {
+        /// The group.
+        group: GroupId,
+        /// At least one entry.
+        entries: Vec<Entry>,
+    },
+    /// Drops `from` and every entry after it.
+    Truncate {
+        /// The group.
+        group: GroupId,
+        /// The first index to go; above the purge floor.
+        from: u64,
+    },
+    /// Drops `up_to` and every entry before it, and moves the purge floor there.
+    Purge {
+        /// The group.
+        group: GroupId,
+        /// The new purge floor; above the old one.
+        up_to: u64,
+        /// The new value of [`StableKey::PURGED`].
+        id: Bytes,
+    },
+    /// Sets a stable key, or removes it.
+    Put {
+        /// The group.
+        group: GroupId,
+        /// The name.
+        key: StableKey,
+        /// The value; `None` removes the key.
+        value: Option<Bytes>,
+    },
+    /// Removes every trace of a group.
+    DropGroup {
+        /// The group.
+        group: GroupId,
+    },
+}
+
+impl Op {
+    /// The group the operation is about.
+    pub fn group(&self) -> GroupId {
+        match self {
+            Self::Append { group, .. }
+            | Self::Truncate { group, .. }
+            | Self::Purge { group, .. }
+            | Self::Put { group, .. }
+            | Self::DropGroup { group } => *group,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The storage contract of raft-logstore.
+//!
+//! Everything a Raft library needs from its disk, without a Raft library, an engine or an async
+//! runtime in sight:
+//!
+//! * [`LogStore`] and [`StableStore`]: what an adapter consumes. Async, object-safe, one group.
+//! * [`Backend`] and [`BackendConfig`]: what an engine provides. Sync, bytes, many groups; a
+//!   [`Batch`] is durable when [`Backend::commit`] returns.
+//! * [`Bounds`]: the rules of one log (contiguous appends, truncate, purge, floor) as pure functions.
+//! * [`envelope`]: the checksummed record every key-value engine stores.
+//! * [`MemoryBackend`]: the reference, obviously correct before fast.
+//! * [`Error`]: one error for all of it.
+//!
+//! The crate `raft-logstore-pipeline` turns a [`Backend`] into the two async traits. The words used
+//! here are the field's: group, entry, hard state, stable key, purge, truncate, durable,
+//! acknowledged.
+//!
+//! The *laws* named in the contract prose are the functions of `raft-logstore-conformance`; each
+//! promise below is proved by the law it names, for every backend.
+
+mod backend;
+mod batch;
+mod bounds;
+mod completion;
+mod entry;
+pub mod envelope;
+mod error;
+mod group;
+mod log_store;
+mod memory;
+mod range;
+mod stable_key;
+mod stable_store;
+
+pub use backend::{Backend, BackendConfig};
+pub use batch::{Batch, Op};
+pub use bounds::Bounds;
+pub use completion::{Completion, Pending};
+pub use entry::{Entry, MAX_INDEX};
+pub use error::{Error, ErrorKind, Result};
+pub use group::GroupId;
+pub use log_store::{LogStore, LogStoreExt};
+pub use memory::MemoryBackend;
+pub use range::IndexRange;
+pub use stable_key::{InvalidStableKey, StableKey};
+pub use stable_store::{StableStore, StableStoreExt};

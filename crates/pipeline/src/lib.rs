@@ -1,0 +1,1 @@
+//! Work in progress: this is the public shape, the bodies follow.
