@@ -28,11 +28,11 @@ impl Bounds {
     /// [`ErrorKind::Corrupt`] when an entry lies at or below the floor, or first is above last.
     pub fn new(floor: Option<u64>, entries: Option<(u64, u64)>) -> Result<Self> {
         match entries {
-            Some((first, last)) if first > last || floor.is_some_and(|floor| first <= floor) => {
-                Err(Error::new(ErrorKind::Corrupt, "read bounds").with_advice(format!(
+            Some((first, last)) if first > last || floor.is_some_and(|floor| first <= floor) => Err(
+                Error::new(ErrorKind::Corrupt, "read bounds").with_advice(format!(
                     "entries {first}..={last} do not lie in order above the purge floor {floor:?}"
-                )))
-            }
+                )),
+            ),
             _ => Ok(Self { floor, entries }),
         }
     }
@@ -65,7 +65,9 @@ impl Bounds {
 
     /// The entries as a range.
     pub fn range(self) -> IndexRange {
-        self.entries.map_or(IndexRange::EMPTY, |(first, last)| IndexRange::new(first..=last))
+        self.entries.map_or(IndexRange::EMPTY, |(first, last)| {
+            IndexRange::new(first..=last)
+        })
     }
 
     /// Law 1: the bounds after appending `count` entries from `first` on. An empty log takes any
@@ -76,15 +78,22 @@ impl Bounds {
     /// [`ErrorKind::Gap`] for a hole or an overlap, [`ErrorKind::Purged`] at or below the floor,
     /// [`ErrorKind::TooLarge`] past [`MAX_INDEX`].
     pub fn append(self, first: u64, count: u64) -> Result<Self> {
-        let Some(more) = count.checked_sub(1) else { return Ok(self) };
-        let last = first.checked_add(more).filter(|&last| last <= MAX_INDEX).ok_or_else(|| {
-            Error::new(ErrorKind::TooLarge, "append")
-                .with_advice(format!("{count} entries from index {first} pass the highest index, {MAX_INDEX}"))
-        })?;
+        let Some(more) = count.checked_sub(1) else {
+            return Ok(self);
+        };
+        let last = first
+            .checked_add(more)
+            .filter(|&last| last <= MAX_INDEX)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::TooLarge, "append").with_advice(format!(
+                    "{count} entries from index {first} pass the highest index, {MAX_INDEX}"
+                ))
+            })?;
         match (self.entries, self.floor) {
-            (Some((start, end)), _) if first == end + 1 => {
-                Ok(Self { entries: Some((start, last)), ..self })
-            }
+            (Some((start, end)), _) if first == end + 1 => Ok(Self {
+                entries: Some((start, last)),
+                ..self
+            }),
             (Some((_, end)), _) => Err(Error::new(ErrorKind::Gap, "append")
                 .with_indexes(first..=last)
                 .with_advice(format!(
@@ -94,7 +103,10 @@ impl Bounds {
             (None, Some(floor)) if first <= floor => Err(Error::new(ErrorKind::Purged, "append")
                 .with_indexes(first..=last)
                 .with_advice(format!("the log is purged up to {floor}; append above it"))),
-            (None, _) => Ok(Self { entries: Some((first, last)), ..self }),
+            (None, _) => Ok(Self {
+                entries: Some((first, last)),
+                ..self
+            }),
         }
     }
 
@@ -131,7 +143,10 @@ impl Bounds {
             Some((first, last)) => Some((first.max(up_to + 1), last)),
             None => None,
         };
-        Self { floor: Some(up_to), entries }
+        Self {
+            floor: Some(up_to),
+            entries,
+        }
     }
 }
 
@@ -177,7 +192,10 @@ mod tests {
     #[case::beyond_the_last(20, log(Some(20), None))]
     #[case::below_the_first(2, log(Some(2), Some((3, 9))))]
     #[case::back(0, log(Some(1), Some((3, 9))))]
-    fn purge_drops_a_prefix_and_the_floor_never_goes_back(#[case] up_to: u64, #[case] after: Bounds) {
+    fn purge_drops_a_prefix_and_the_floor_never_goes_back(
+        #[case] up_to: u64,
+        #[case] after: Bounds,
+    ) {
         let before = log(Some(1), Some((3, 9)));
         assert_eq!(before.purge(up_to), after);
     }

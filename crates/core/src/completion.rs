@@ -57,8 +57,9 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         if let Some(then) = self.0.take() {
-            then(Err(Error::new(ErrorKind::Closed, "complete")
-                .with_advice("the write was dropped before it was durable; it may or may not be stored")));
+            then(Err(Error::new(ErrorKind::Closed, "complete").with_advice(
+                "the write was dropped before it was durable; it may or may not be stored",
+            )));
         }
     }
 }

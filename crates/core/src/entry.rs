@@ -25,6 +25,9 @@ impl Entry {
     /// assert_eq!(entry.payload, "set x = 1");
     /// ```
     pub fn new(index: u64, payload: impl Into<Bytes>) -> Self {
-        Self { index, payload: payload.into() }
+        Self {
+            index,
+            payload: payload.into(),
+        }
     }
 }

@@ -113,7 +113,8 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
         );
         let error = if full {
-            Self::new(ErrorKind::DiskFull, operation).with_advice("free space, then open the store again")
+            Self::new(ErrorKind::DiskFull, operation)
+                .with_advice("free space, then open the store again")
         } else {
             Self::new(ErrorKind::Io, operation)
         };
@@ -178,7 +179,15 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, operation, group, indexes, path, advice, source } = &*self.0;
+        let Inner {
+            kind,
+            operation,
+            group,
+            indexes,
+            path,
+            advice,
+            source,
+        } = &*self.0;
         write!(f, "{operation} failed: {}", kind.describe())?;
         let place: Vec<String> = [
             group.map(|group| format!("group {group}")),
@@ -216,7 +225,9 @@ impl std::error::Error for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
-            ErrorKind::Corrupt | ErrorKind::LostCommits | ErrorKind::Format => io::ErrorKind::InvalidData,
+            ErrorKind::Corrupt | ErrorKind::LostCommits | ErrorKind::Format => {
+                io::ErrorKind::InvalidData
+            }
             ErrorKind::Gap | ErrorKind::Purged | ErrorKind::TooLarge | ErrorKind::Config => {
                 io::ErrorKind::InvalidInput
             }
@@ -243,9 +254,13 @@ mod tests {
 
     #[test]
     fn the_message_names_what_where_and_why() {
-        let error = Error::io("open", io::Error::other("the cable fell out")).with_path("/data/raft");
+        let error =
+            Error::io("open", io::Error::other("the cable fell out")).with_path("/data/raft");
         let message = error.to_string();
-        assert!(message.contains("open") && message.contains("/data/raft"), "{message}");
+        assert!(
+            message.contains("open") && message.contains("/data/raft"),
+            "{message}"
+        );
         assert!(message.contains("the cable fell out"), "{message}");
     }
 }

@@ -116,7 +116,10 @@ pub trait LogStoreExt: LogStore {
     ///
     /// As [`LogStore::read`].
     async fn entry(&self, index: u64) -> Result<Option<Entry>> {
-        Ok(self.read(IndexRange::new(index..=index), u64::MAX).await?.pop())
+        Ok(self
+            .read(IndexRange::new(index..=index), u64::MAX)
+            .await?
+            .pop())
     }
 
     /// Every entry inside any kind of range, without a byte cap.

@@ -3,7 +3,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::{Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, Result, StableKey};
+use crate::{
+    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, Result, StableKey,
+};
 
 /// The reference backend: everything in ordered maps, obviously correct before fast.
 ///
@@ -64,9 +66,11 @@ impl State {
         let mut after = BTreeMap::new();
         for op in &batch.ops {
             let group = op.group();
-            let bounds = after
-                .entry(group)
-                .or_insert_with(|| self.groups.get(&group).map_or(Bounds::default(), |group| group.bounds));
+            let bounds = after.entry(group).or_insert_with(|| {
+                self.groups
+                    .get(&group)
+                    .map_or(Bounds::default(), |group| group.bounds)
+            });
             *bounds = match op {
                 Op::Append { entries, .. } => {
                     let mut bounds = *bounds;
@@ -104,10 +108,16 @@ impl State {
                 group.bounds = group.bounds.purge(*up_to);
                 group.entries = group.entries.split_off(&up_to.saturating_add(1));
             }
-            Op::Put { key, value: Some(value), .. } => {
+            Op::Put {
+                key,
+                value: Some(value),
+                ..
+            } => {
                 group.stable.insert(key.clone(), value.clone());
             }
-            Op::Put { key, value: None, .. } => {
+            Op::Put {
+                key, value: None, ..
+            } => {
                 group.stable.remove(key);
             }
             Op::DropGroup { .. } => *group = Group::default(),
@@ -127,12 +137,19 @@ impl Backend for MemoryBackend {
 
     fn groups(&self) -> Result<Vec<GroupId>> {
         let state = self.state();
-        let with_data = state.groups.iter().filter(|(_, group)| group.holds_anything());
+        let with_data = state
+            .groups
+            .iter()
+            .filter(|(_, group)| group.holds_anything());
         Ok(with_data.map(|(id, _)| *id).collect())
     }
 
     fn bounds(&self, group: GroupId) -> Result<Bounds> {
-        Ok(self.state().groups.get(&group).map_or(Bounds::default(), |group| group.bounds))
+        Ok(self
+            .state()
+            .groups
+            .get(&group)
+            .map_or(Bounds::default(), |group| group.bounds))
     }
 
     fn read(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
@@ -146,11 +163,17 @@ impl Backend for MemoryBackend {
             bytes <= max_bytes || **index == first.max(group.bounds.first().unwrap_or(first))
         };
         let entries = group.entries.range(first..=last).take_while(within_cap);
-        Ok(entries.map(|(index, payload)| Entry::new(*index, payload.clone())).collect())
+        Ok(entries
+            .map(|(index, payload)| Entry::new(*index, payload.clone()))
+            .collect())
     }
 
     fn get(&self, group: GroupId, key: &StableKey) -> Result<Option<Bytes>> {
-        Ok(self.state().groups.get(&group).and_then(|group| group.stable.get(key).cloned()))
+        Ok(self
+            .state()
+            .groups
+            .get(&group)
+            .and_then(|group| group.stable.get(key).cloned()))
     }
 
     fn commit(&self, batch: &Batch) -> Result<()> {
@@ -182,22 +205,38 @@ mod tests {
     const GROUP: GroupId = GroupId(1);
 
     fn append(first: u64, count: u64) -> Op {
-        let entries = (first..first + count).map(|index| Entry::new(index, vec![7; 10])).collect();
-        Op::Append { group: GROUP, entries }
+        let entries = (first..first + count)
+            .map(|index| Entry::new(index, vec![7; 10]))
+            .collect();
+        Op::Append {
+            group: GROUP,
+            entries,
+        }
     }
 
     #[test]
     fn a_batch_that_breaks_a_rule_changes_nothing() {
         let memory = MemoryBackend::new();
-        let bad = Batch { sequence: 1, ops: vec![append(1, 3), append(9, 1)] };
+        let bad = Batch {
+            sequence: 1,
+            ops: vec![append(1, 3), append(9, 1)],
+        };
         assert_eq!(memory.commit(&bad).unwrap_err().kind(), ErrorKind::Gap);
-        assert_eq!((memory.sequence().unwrap(), memory.groups().unwrap()), (0, vec![]));
+        assert_eq!(
+            (memory.sequence().unwrap(), memory.groups().unwrap()),
+            (0, vec![])
+        );
     }
 
     #[test]
     fn a_byte_cap_returns_at_least_one_entry() {
         let memory = MemoryBackend::new();
-        memory.commit(&Batch { sequence: 1, ops: vec![append(5, 4)] }).unwrap();
+        memory
+            .commit(&Batch {
+                sequence: 1,
+                ops: vec![append(5, 4)],
+            })
+            .unwrap();
         for (cap, expected) in [(0, 1), (10, 1), (19, 1), (20, 2), (u64::MAX, 4)] {
             let read = memory.read(GROUP, IndexRange::new(..), cap).unwrap();
             assert_eq!(read.len(), expected, "cap {cap}");

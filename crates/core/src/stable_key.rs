@@ -38,7 +38,11 @@ impl StableKey {
     /// [`InvalidStableKey`] when it is empty, too long, or has another character.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Result<Self, InvalidStableKey> {
         let name = name.into();
-        if is_valid(name.as_bytes()) { Ok(Self(name)) } else { Err(InvalidStableKey(name.into_owned())) }
+        if is_valid(name.as_bytes()) {
+            Ok(Self(name))
+        } else {
+            Err(InvalidStableKey(name.into_owned()))
+        }
     }
 
     /// A name known when the program is written.

@@ -73,10 +73,14 @@ pub trait StableStoreExt: StableStore {
     ///
     /// As [`StableStore::get`]; [`Corrupt`](ErrorKind::Corrupt) when the value is not 8 bytes long.
     async fn get_u64(&self, key: &StableKey) -> Result<Option<u64>> {
-        let Some(value) = self.get(key).await? else { return Ok(None) };
+        let Some(value) = self.get(key).await? else {
+            return Ok(None);
+        };
         let bytes = <[u8; 8]>::try_from(value.as_ref()).map_err(|_| {
-            Error::new(ErrorKind::Corrupt, "get")
-                .with_advice(format!("stable key {key} holds {} bytes, not a number", value.len()))
+            Error::new(ErrorKind::Corrupt, "get").with_advice(format!(
+                "stable key {key} holds {} bytes, not a number",
+                value.len()
+            ))
         })?;
         Ok(Some(u64::from_be_bytes(bytes)))
     }
@@ -87,7 +91,8 @@ pub trait StableStoreExt: StableStore {
     ///
     /// As [`set`](Self::set).
     async fn set_u64(&self, key: &StableKey, value: u64) -> Result<()> {
-        self.set(key, Bytes::copy_from_slice(&value.to_be_bytes())).await
+        self.set(key, Bytes::copy_from_slice(&value.to_be_bytes()))
+            .await
     }
 }
 

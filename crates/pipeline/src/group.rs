@@ -1,0 +1,472 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use raft_logstore_core::{
+    Backend, Bounds, Completion, Entry, Error, ErrorKind, GroupId, IndexRange, LogStore, MAX_INDEX,
+    Op, Result, StableKey, StableStore,
+};
+
+use crate::queue::{Permit, Refused, Ticket, Urgency, refuse};
+use crate::store::Shared;
+use crate::sync::{Arc, Mutex, lock};
+use crate::tail::{ENTRY_OVERHEAD, Tail, memory_bytes, payload_bytes};
+
+/// One group of a [`Store`](crate::Store): its [`LogStore`] and its [`StableStore`].
+///
+/// Cheap to clone; all clones are the same group. Keeps the store open until it is dropped or the
+/// store is closed.
+#[derive(Clone)]
+pub struct Group {
+    shared: Arc<Shared>,
+    state: Arc<GroupState>,
+}
+
+impl Group {
+    pub(crate) fn new(shared: Arc<Shared>, state: Arc<GroupState>) -> Self {
+        Self { shared, state }
+    }
+
+    /// Which group this is.
+    pub fn id(&self) -> GroupId {
+        self.state.id
+    }
+
+    /// Waits for room, then hands a write over: `plan` checks it against the group's state and says
+    /// what to queue, `apply` makes it visible. Both run under the group's lock, around the queueing.
+    async fn submit<P>(
+        &self,
+        bytes: u64,
+        urgency: Urgency,
+        done: Completion,
+        plan: impl FnOnce(&Visible) -> Result<(Option<Op>, P)>,
+        apply: impl FnOnce(&mut Visible, Ticket, P),
+    ) -> Result<()> {
+        let permit = match self.shared.queue.reserve(bytes).await {
+            Ok(permit) => permit,
+            Err(error) => return Err(refuse(error.with_group(self.state.id), done)),
+        };
+        self.queue(permit, urgency, done, plan, apply)
+            .map_err(Refused::answer)
+    }
+
+    fn queue<P>(
+        &self,
+        permit: Permit,
+        urgency: Urgency,
+        done: Completion,
+        plan: impl FnOnce(&Visible) -> Result<(Option<Op>, P)>,
+        apply: impl FnOnce(&mut Visible, Ticket, P),
+    ) -> Result<(), Refused> {
+        let mut visible = lock(&self.state.visible);
+        let (op, planned) = match plan(&visible) {
+            Ok(plan) => plan,
+            Err(error) => return Err(Refused::new(error.with_group(self.state.id), done)),
+        };
+        let group = Some(Arc::clone(&self.state));
+        let ticket = self.shared.queue.push(group, op, urgency, done, permit)?;
+        apply(&mut visible, ticket, planned);
+        Ok(())
+    }
+
+    async fn write_stable(
+        &self,
+        key: &StableKey,
+        value: Option<Bytes>,
+        urgency: Urgency,
+        done: Completion,
+    ) -> Result<()> {
+        let size = value.as_ref().map_or(0, Bytes::len) as u64;
+        let checked = if *key == StableKey::PURGED {
+            Err(Error::new(ErrorKind::Config, "put")
+                .with_advice(format!("the stable key {key} is written by a purge only")))
+        } else {
+            self.check_size("put", size)
+        };
+        if let Err(error) = checked {
+            return Err(refuse(error.with_group(self.state.id), done));
+        }
+        let op = Op::Put {
+            group: self.state.id,
+            key: key.clone(),
+            value: value.clone(),
+        };
+        self.submit(
+            size + ENTRY_OVERHEAD,
+            urgency,
+            done,
+            |_| Ok((Some(op), value)),
+            |visible, ticket, value| {
+                visible.stable.insert(key.clone(), (ticket, value));
+            },
+        )
+        .await
+    }
+
+    fn check_size(&self, operation: &'static str, bytes: u64) -> Result<()> {
+        let limit = self.shared.max_entry_bytes;
+        if bytes <= limit {
+            return Ok(());
+        }
+        Err(
+            Error::new(ErrorKind::TooLarge, operation).with_advice(format!(
+                "{bytes} bytes are more than StoreConfig::max_entry_bytes, {limit}"
+            )),
+        )
+    }
+
+    /// Drops the group and returns when that is durable.
+    pub(crate) async fn remove(&self) -> Result<()> {
+        let (done, durable) = Completion::pending();
+        let op = Op::DropGroup {
+            group: self.state.id,
+        };
+        self.submit(
+            ENTRY_OVERHEAD,
+            Urgency::Durable,
+            done,
+            |_| Ok((Some(op), ())),
+            |visible, ticket, ()| visible.drop_all(ticket),
+        )
+        .await?;
+        durable.await
+    }
+}
+
+#[async_trait]
+impl LogStore for Group {
+    async fn bounds(&self) -> Result<Bounds> {
+        self.shared.queue.answers_reads()?;
+        lock(&self.state.visible)
+            .readable()
+            .map(|visible| visible.bounds)
+    }
+
+    async fn append(&self, entries: Vec<Entry>, done: Completion) -> Result<()> {
+        let largest = entries
+            .iter()
+            .map(|entry| entry.payload.len())
+            .max()
+            .unwrap_or(0);
+        if let Err(error) = self.check_size("append", largest as u64) {
+            return Err(refuse(error.with_group(self.state.id), done));
+        }
+        let group = self.state.id;
+        self.submit(
+            memory_bytes(&entries),
+            Urgency::Durable,
+            done,
+            move |visible| {
+                let Some(first) = entries.first().map(|entry| entry.index) else {
+                    return Ok((None, (visible.bounds, Vec::new())));
+                };
+                contiguous(&entries)?;
+                let bounds = visible.bounds.append(first, entries.len() as u64)?;
+                // The tail shares the payloads; only the small entry headers are cloned.
+                Ok((
+                    Some(Op::Append {
+                        group,
+                        entries: entries.clone(),
+                    }),
+                    (bounds, entries),
+                ))
+            },
+            |visible, ticket, (bounds, entries)| {
+                visible.bounds = bounds;
+                visible.tail.append(ticket, entries);
+            },
+        )
+        .await
+    }
+
+    async fn read(&self, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
+        loop {
+            self.shared.queue.answers_reads()?;
+            let cold = match lock(&self.state.visible)
+                .readable()?
+                .plan_read(range, max_bytes)
+            {
+                Read::Warm(entries) => return Ok(entries),
+                Read::Cold(cold) => cold,
+            };
+            self.shared.counters.read_cold();
+            let (id, first, last) = (self.state.id, cold.first, cold.last);
+            let read =
+                move |backend: &dyn Backend| backend.read(id, (first..=last).into(), max_bytes);
+            let found = self.shared.readers.run(read).await;
+            // A truncate or purge may have changed the log below the read: then start over.
+            if lock(&self.state.visible).still_holds(&cold) {
+                return cold.join(id, found?, max_bytes);
+            }
+        }
+    }
+
+    async fn truncate(&self, from: u64, done: Completion) -> Result<()> {
+        let group = self.state.id;
+        self.submit(
+            ENTRY_OVERHEAD,
+            Urgency::Durable,
+            done,
+            move |visible| {
+                let bounds = visible.bounds.truncate(from)?;
+                let op = (bounds != visible.bounds).then_some(Op::Truncate { group, from });
+                Ok((op, bounds))
+            },
+            |visible, _, bounds| {
+                if bounds != visible.bounds {
+                    visible.bounds = bounds;
+                    visible.tail.truncate(from);
+                    visible.rewrites += 1;
+                }
+            },
+        )
+        .await
+    }
+
+    async fn purge(&self, up_to: u64, id: Bytes, done: Completion) -> Result<()> {
+        let group = self.state.id;
+        let checked = if up_to > MAX_INDEX {
+            Err(
+                Error::new(ErrorKind::TooLarge, "purge").with_advice(format!(
+                    "index {up_to} is past the highest index, {MAX_INDEX}"
+                )),
+            )
+        } else {
+            self.check_size("purge", id.len() as u64)
+        };
+        if let Err(error) = checked {
+            return Err(refuse(error.with_group(group), done));
+        }
+        self.submit(
+            id.len() as u64 + ENTRY_OVERHEAD,
+            Urgency::Durable,
+            done,
+            move |visible| {
+                let bounds = visible.bounds.purge(up_to);
+                let moved = bounds != visible.bounds;
+                let op = moved.then(|| Op::Purge {
+                    group,
+                    up_to,
+                    id: id.clone(),
+                });
+                Ok((op, moved.then_some((bounds, id))))
+            },
+            |visible, ticket, moved| {
+                if let Some((bounds, id)) = moved {
+                    visible.bounds = bounds;
+                    visible.tail.purge(up_to);
+                    visible.stable.insert(StableKey::PURGED, (ticket, Some(id)));
+                }
+            },
+        )
+        .await
+    }
+}
+
+#[async_trait]
+impl StableStore for Group {
+    async fn get(&self, key: &StableKey) -> Result<Option<Bytes>> {
+        self.shared.queue.answers_reads()?;
+        if let Some(value) = lock(&self.state.visible).readable()?.stable_in_memory(key) {
+            return Ok(value);
+        }
+        let (id, key) = (self.state.id, key.clone());
+        self.shared
+            .readers
+            .run(move |backend| backend.get(id, &key))
+            .await
+    }
+
+    async fn put(&self, key: &StableKey, value: Option<Bytes>, done: Completion) -> Result<()> {
+        self.write_stable(key, value, Urgency::Durable, done).await
+    }
+
+    async fn put_lazy(&self, key: &StableKey, value: Option<Bytes>) -> Result<()> {
+        self.write_stable(key, value, Urgency::Lazy, Completion::ignore())
+            .await
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("id", &self.state.id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn contiguous(entries: &[Entry]) -> Result<()> {
+    match entries
+        .windows(2)
+        .find(|pair| pair[0].index.checked_add(1) != Some(pair[1].index))
+    {
+        None => Ok(()),
+        Some(pair) => Err(Error::new(ErrorKind::Gap, "append").with_advice(format!(
+            "entry {} follows entry {} in one append",
+            pair[1].index, pair[0].index
+        ))),
+    }
+}
+
+/// What the handles and the writer share about one group.
+pub(crate) struct GroupState {
+    id: GroupId,
+    visible: Mutex<Visible>,
+}
+
+impl GroupState {
+    pub(crate) fn new(id: GroupId, bounds: Bounds) -> Self {
+        Self {
+            id,
+            visible: Mutex::new(Visible {
+                bounds,
+                ..Visible::default()
+            }),
+        }
+    }
+
+    /// Everything queued up to `ticket` is durable.
+    pub(crate) fn durable(&self, ticket: Ticket) {
+        let mut visible = lock(&self.visible);
+        visible.tail.durable(ticket);
+        if visible.dropped.is_some_and(|dropped| dropped <= ticket) {
+            visible.dropped = None;
+        }
+        if !visible.stable.is_empty() {
+            visible.stable.retain(|_, (queued, _)| *queued > ticket);
+        }
+    }
+
+    /// Lets go of durable entries up to `last`.
+    pub(crate) fn evict(&self, last: u64) {
+        lock(&self.visible).tail.evict(last);
+    }
+
+    /// Shows what is durable and nothing else (law 12). Called once no more writes are accepted.
+    pub(crate) fn revert(&self, durable: Result<Bounds>) {
+        let mut visible = lock(&self.visible);
+        let rewrites = visible.rewrites + 1;
+        *visible = Visible {
+            rewrites,
+            ..Visible::default()
+        };
+        match durable {
+            Ok(bounds) => visible.bounds = bounds,
+            Err(error) => visible.unreadable = Some(error),
+        }
+    }
+}
+
+/// A group as its readers see it, durable or not.
+#[derive(Default)]
+struct Visible {
+    bounds: Bounds,
+    tail: Tail,
+    /// The stable keys written since they were last durable.
+    stable: BTreeMap<StableKey, (Ticket, Option<Bytes>)>,
+    /// A group drop in flight: what the backend still holds of the group is gone.
+    dropped: Option<Ticket>,
+    /// Counts truncates and drops: a read of the disk that overlaps one starts over.
+    rewrites: u64,
+    /// Why the durable state could not be read after a failed commit.
+    unreadable: Option<Error>,
+}
+
+/// How a read is answered.
+enum Read {
+    /// From memory.
+    Warm(Vec<Entry>),
+    /// The first part from the disk.
+    Cold(Cold),
+}
+
+/// A read of `first..=last` from the disk, and what follows it in memory.
+struct Cold {
+    first: u64,
+    last: u64,
+    rewrites: u64,
+    warm: Vec<Entry>,
+}
+
+impl Visible {
+    fn readable(&self) -> Result<&Self> {
+        self.unreadable
+            .as_ref()
+            .map_or(Ok(self), |error| Err(error.clone()))
+    }
+
+    fn plan_read(&self, range: IndexRange, max_bytes: u64) -> Read {
+        let Some((first, last)) = range.intersect(self.bounds.range()).bounds() else {
+            return Read::Warm(Vec::new());
+        };
+        let mut warm = Vec::new();
+        let in_memory = self.tail.first().map_or(u64::MAX, |start| start.max(first));
+        if in_memory <= last {
+            self.tail.read(in_memory, last, max_bytes, &mut warm);
+        }
+        if in_memory == first {
+            return Read::Warm(warm);
+        }
+        Read::Cold(Cold {
+            first,
+            last: last.min(in_memory - 1),
+            rewrites: self.rewrites,
+            warm,
+        })
+    }
+
+    /// Whether what was planned from the disk is still there: not truncated, dropped or purged since.
+    fn still_holds(&self, cold: &Cold) -> bool {
+        self.rewrites == cold.rewrites && self.bounds.floor().is_none_or(|floor| floor < cold.first)
+    }
+
+    /// The value of a stable key where memory knows it.
+    fn stable_in_memory(&self, key: &StableKey) -> Option<Option<Bytes>> {
+        match self.stable.get(key) {
+            Some((_, value)) => Some(value.clone()),
+            None => self.dropped.map(|_| None),
+        }
+    }
+
+    fn drop_all(&mut self, ticket: Ticket) {
+        self.bounds = Bounds::default();
+        self.tail.clear();
+        self.stable.clear();
+        self.dropped = Some(ticket);
+        self.rewrites += 1;
+    }
+}
+
+impl Cold {
+    /// Puts what the disk gave before what memory gave, within the byte cap.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when the disk did not give what the log holds.
+    fn join(self, group: GroupId, mut entries: Vec<Entry>, max_bytes: u64) -> Result<Vec<Entry>> {
+        let Self {
+            first, last, warm, ..
+        } = self;
+        let next = first + entries.len() as u64;
+        let in_order = entries
+            .iter()
+            .zip(first..)
+            .all(|(entry, index)| entry.index == index);
+        let whole = next == last + 1;
+        if entries.is_empty() || !in_order || next > last + 1 || (!whole && max_bytes == u64::MAX) {
+            return Err(Error::new(ErrorKind::Corrupt, "read")
+                .with_group(group)
+                .with_indexes(next.min(last)..=last)
+                .with_advice("entries that the log holds are missing on disk; restore this node from its peers"));
+        }
+        if whole {
+            let mut bytes = payload_bytes(&entries);
+            entries.extend(warm.into_iter().take_while(|entry| {
+                bytes = bytes.saturating_add(entry.payload.len() as u64);
+                bytes <= max_bytes
+            }));
+        }
+        Ok(entries)
+    }
+}

@@ -1,0 +1,331 @@
+//! The hand-off between callers and the writer thread.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use futures_channel::oneshot;
+use raft_logstore_core::{Completion, Error, ErrorKind, Op, Result};
+
+use crate::group::GroupState;
+use crate::stats::Counters;
+use crate::sync::{Arc, Condvar, Mutex, lock};
+
+/// Numbers the requests of a store in queue order, from 1.
+pub(crate) type Ticket = u64;
+
+/// One accepted write on its way to the disk.
+pub(crate) struct Request {
+    /// Its place in the queue.
+    pub(crate) ticket: Ticket,
+    /// The group it belongs to; `None` for a barrier.
+    pub(crate) group: Option<Arc<GroupState>>,
+    /// What to write; `None` when there is nothing to write but a completion to fire in its turn.
+    pub(crate) op: Option<Op>,
+    /// Fires when everything up to this request is durable.
+    pub(crate) done: Completion,
+    /// The room it takes in the queue.
+    permit: Permit,
+}
+
+/// Whether a request asks for a commit of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Wakes the writer.
+    Durable,
+    /// Rides along with the next request that does.
+    Lazy,
+}
+
+/// The queue of a store: ordered, bounded in bytes, and the one place that knows whether the store
+/// still takes writes.
+pub(crate) struct Queue {
+    limit: u64,
+    counters: Arc<Counters>,
+    on_backpressure: Option<Arc<dyn Fn(u64) + Send + Sync>>,
+    inner: Mutex<Inner>,
+    work: Condvar,
+}
+
+struct Inner {
+    requests: VecDeque<Request>,
+    /// A request waits that asks for a commit.
+    urgent: bool,
+    last_ticket: Ticket,
+    /// Bytes reserved by callers, waiting, or in commit.
+    bytes: u64,
+    /// Callers waiting for room, first come first served.
+    waiting: VecDeque<(u64, oneshot::Sender<Permit>)>,
+    phase: Phase,
+}
+
+enum Phase {
+    Open,
+    /// Takes no more writes; what is queued is still written.
+    Closing,
+    /// A commit failed: takes no more writes, reads go on.
+    Poisoned(Error),
+    Closed,
+}
+
+/// What the writer should do next.
+pub(crate) enum Work {
+    /// Commit the requests taken.
+    Commit,
+    /// Nothing waits: do background work.
+    Idle,
+    /// Nothing waits and nothing more will come.
+    Close,
+}
+
+impl Queue {
+    pub(crate) fn new(
+        limit: u64,
+        counters: Arc<Counters>,
+        on_backpressure: Option<Arc<dyn Fn(u64) + Send + Sync>>,
+    ) -> Self {
+        let inner = Inner {
+            requests: VecDeque::new(),
+            urgent: false,
+            last_ticket: 0,
+            bytes: 0,
+            waiting: VecDeque::new(),
+            phase: Phase::Open,
+        };
+        Self {
+            limit,
+            counters,
+            on_backpressure,
+            inner: Mutex::new(inner),
+            work: Condvar::new(),
+        }
+    }
+
+    /// Bytes reserved, waiting, or in commit.
+    pub(crate) fn bytes(&self) -> u64 {
+        lock(&self.inner).bytes
+    }
+
+    /// Waits until `bytes` more fit, first come first served, and reserves them. A request larger
+    /// than the whole queue is let through when the queue is empty.
+    pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Permit> {
+        let (turn, queued) = {
+            let mut inner = lock(&self.inner);
+            inner.accepts_writes()?;
+            if inner.waiting.is_empty() && inner.has_room(bytes, self.limit) {
+                inner.bytes += bytes;
+                return Ok(self.permit(bytes));
+            }
+            let (sender, turn) = oneshot::channel();
+            inner.waiting.push_back((bytes, sender));
+            (turn, inner.bytes)
+        };
+        self.counters.waited(queued);
+        if let Some(notify) = &self.on_backpressure {
+            notify(queued);
+        }
+        match turn.await {
+            Ok(permit) => Ok(permit),
+            // The sender went away: the store takes no more writes.
+            Err(oneshot::Canceled) => {
+                lock(&self.inner).accepts_writes()?;
+                Err(closed())
+            }
+        }
+    }
+
+    fn permit(self: &Arc<Self>, bytes: u64) -> Permit {
+        Permit {
+            queue: Arc::clone(self),
+            bytes,
+        }
+    }
+
+    /// Queues a write that was checked under its group's lock, and returns its ticket. Called with
+    /// that lock held, so that queue order is the order in which the group changes.
+    pub(crate) fn push(
+        &self,
+        group: Option<Arc<GroupState>>,
+        op: Option<Op>,
+        urgency: Urgency,
+        done: Completion,
+        permit: Permit,
+    ) -> Result<Ticket, Refused> {
+        let mut inner = lock(&self.inner);
+        if let Err(error) = inner.accepts_writes() {
+            drop(inner);
+            drop(permit);
+            return Err(Refused { error, done });
+        }
+        inner.last_ticket += 1;
+        let ticket = inner.last_ticket;
+        inner.requests.push_back(Request {
+            ticket,
+            group,
+            op,
+            done,
+            permit,
+        });
+        if urgency == Urgency::Durable && !mem::replace(&mut inner.urgent, true) {
+            self.work.notify_one();
+        }
+        Ok(ticket)
+    }
+
+    /// Moves the requests of the next commit into `taken`: all that wait, up to `batch_bytes`, at
+    /// least one. Blocks while nothing waits, unless `idle_work` is left to do.
+    pub(crate) fn take(&self, taken: &mut Vec<Request>, batch_bytes: u64, idle_work: bool) -> Work {
+        let mut inner = lock(&self.inner);
+        loop {
+            let closing = !matches!(inner.phase, Phase::Open);
+            if inner.urgent || (closing && !inner.requests.is_empty()) {
+                let mut bytes = 0;
+                while let Some(request) = inner.requests.front() {
+                    bytes += request.permit.bytes;
+                    if bytes > batch_bytes && !taken.is_empty() {
+                        break;
+                    }
+                    taken.extend(inner.requests.pop_front());
+                }
+                inner.urgent = !inner.requests.is_empty();
+                return Work::Commit;
+            }
+            match inner.phase {
+                Phase::Closing | Phase::Closed => return Work::Close,
+                Phase::Open if idle_work => return Work::Idle,
+                Phase::Open | Phase::Poisoned(_) => {
+                    inner = self
+                        .work
+                        .wait(inner)
+                        .unwrap_or_else(|poison| poison.into_inner());
+                }
+            }
+        }
+    }
+
+    /// Stops taking writes for good and hands back those that wait, to be answered.
+    pub(crate) fn poison(&self, error: Error) -> VecDeque<Request> {
+        let mut inner = lock(&self.inner);
+        if matches!(inner.phase, Phase::Open | Phase::Closing) {
+            let closing = matches!(inner.phase, Phase::Closing);
+            // A store that is closing has nobody left to read the cause: it just closes.
+            inner.phase = if closing {
+                Phase::Closing
+            } else {
+                Phase::Poisoned(error)
+            };
+        }
+        inner.urgent = false;
+        let requests = mem::take(&mut inner.requests);
+        let waiting = mem::take(&mut inner.waiting);
+        drop(inner);
+        drop(waiting);
+        requests
+    }
+
+    /// Stops taking writes; the writer writes what waits, and closes. Callers waiting for room are
+    /// refused.
+    pub(crate) fn close(&self) {
+        let mut inner = lock(&self.inner);
+        if matches!(inner.phase, Phase::Open | Phase::Poisoned(_)) {
+            inner.phase = Phase::Closing;
+        }
+        let waiting = mem::take(&mut inner.waiting);
+        self.work.notify_one();
+        drop(inner);
+        drop(waiting);
+    }
+
+    /// Says that the writer is gone.
+    pub(crate) fn closed(&self) {
+        lock(&self.inner).phase = Phase::Closed;
+    }
+
+    /// Whether reads are still answered.
+    pub(crate) fn answers_reads(&self) -> Result<()> {
+        match lock(&self.inner).phase {
+            Phase::Open | Phase::Poisoned(_) => Ok(()),
+            Phase::Closing | Phase::Closed => Err(closed()),
+        }
+    }
+
+    /// Gives room back and lets waiting callers in.
+    fn release(self: &Arc<Self>, bytes: u64) {
+        let mut granted = Vec::new();
+        let mut inner = lock(&self.inner);
+        inner.bytes -= bytes;
+        while let Some(&(wanted, _)) = inner.waiting.front()
+            && inner.has_room(wanted, self.limit)
+            && let Some((_, sender)) = inner.waiting.pop_front()
+        {
+            inner.bytes += wanted;
+            granted.push((sender, self.permit(wanted)));
+        }
+        drop(inner);
+        for (sender, permit) in granted {
+            // A caller that stopped waiting gives its permit back by dropping it.
+            drop(sender.send(permit));
+        }
+    }
+}
+
+impl Inner {
+    fn accepts_writes(&self) -> Result<()> {
+        match &self.phase {
+            Phase::Open => Ok(()),
+            Phase::Poisoned(cause) => Err(poisoned(cause)),
+            Phase::Closing | Phase::Closed => Err(closed()),
+        }
+    }
+
+    fn has_room(&self, bytes: u64, limit: u64) -> bool {
+        self.bytes == 0 || self.bytes.saturating_add(bytes) <= limit
+    }
+}
+
+/// A write that came too late: the store takes no more.
+pub(crate) struct Refused {
+    error: Error,
+    done: Completion,
+}
+
+impl Refused {
+    pub(crate) fn new(error: Error, done: Completion) -> Self {
+        Self { error, done }
+    }
+
+    /// Answers the completion and returns the error. Call it without a lock held.
+    pub(crate) fn answer(self) -> Error {
+        refuse(self.error, self.done)
+    }
+}
+
+/// Answers a write that changes nothing with the error that its caller gets as well.
+pub(crate) fn refuse(error: Error, done: Completion) -> Error {
+    done.complete(Err(error.clone()));
+    error
+}
+
+/// What a caller is told after a failed commit.
+pub(crate) fn poisoned(cause: &Error) -> Error {
+    Error::new(ErrorKind::Poisoned, "write")
+        .with_advice(
+            "no write is accepted after a failed commit; close the store and open it again",
+        )
+        .with_source(cause.clone())
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "use store").with_advice("open the store again")
+}
+
+/// Room reserved in a [`Queue`]; given back when dropped.
+pub(crate) struct Permit {
+    queue: Arc<Queue>,
+    bytes: u64,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.queue.release(self.bytes);
+    }
+}

@@ -1,0 +1,11 @@
+//! The synchronisation primitives of the crate, named once. `tests/interleavings.rs` compiles the
+//! same sources against primitives that explore every hand-off.
+
+pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+pub(crate) use std::thread;
+
+/// Locks, also after a panic elsewhere: every critical section of this crate leaves whole state
+/// behind, and a store that must not go on is poisoned explicitly.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

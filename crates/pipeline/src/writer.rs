@@ -1,0 +1,209 @@
+//! The one thread that writes.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use raft_logstore_core::{Backend, Batch, Completion, Error, Op, Result};
+
+use crate::evictor::Evictor;
+use crate::panics::contain;
+use crate::queue::{Queue, Request, Work, poisoned};
+use crate::stats::Counters;
+use crate::store::Groups;
+use crate::sync::Arc;
+use crate::tail::{memory_bytes, payload_bytes};
+use crate::watermark::Watermark;
+
+/// A commit that takes longer is worth a warning: Raft elections fail at about this pace.
+const SLOW_COMMIT: Duration = Duration::from_secs(1);
+
+/// Under load that never pauses, background work still gets a slice after this many commits.
+const COMMITS_PER_SLICE: u32 = 64;
+
+pub(crate) struct Writer {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) backend: Arc<Box<dyn Backend>>,
+    /// None for a store without a directory.
+    pub(crate) watermark: Option<Watermark>,
+    pub(crate) sequence: u64,
+    pub(crate) groups: Arc<Groups>,
+    pub(crate) evictor: Evictor,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) batch_bytes: u64,
+}
+
+/// What the writer remembers of a request while its operation is in a batch.
+struct Waiting {
+    request: Request,
+    entries: u64,
+    bytes: u64,
+    /// The last index appended and what the entries cost in memory.
+    appended: Option<(u64, u64)>,
+}
+
+impl Writer {
+    /// Commits what is queued until the queue is closed.
+    pub(crate) fn run(mut self) {
+        let mut taken = Vec::new();
+        let mut batch = Batch::default();
+        let mut waiting = Vec::new();
+        // A store may have been closed with purged space still to be given back.
+        let mut idle_work = true;
+        let mut commits = 0;
+        loop {
+            let work = self.queue.take(&mut taken, self.batch_bytes, idle_work);
+            let outcome = match work {
+                Work::Close => break,
+                Work::Idle => self.maintain(&mut idle_work),
+                Work::Commit => {
+                    self.commit(&mut taken, &mut batch, &mut waiting)
+                        .and_then(|frees_space| {
+                            idle_work |= frees_space;
+                            commits += 1;
+                            if idle_work && commits % COMMITS_PER_SLICE == 0 {
+                                self.maintain(&mut idle_work)
+                            } else {
+                                Ok(())
+                            }
+                        })
+                }
+            };
+            if let Err(error) = outcome {
+                idle_work = false;
+                self.poison(error, &mut waiting);
+            }
+        }
+        if let Some(watermark) = &self.watermark
+            && let Err(error) = watermark.sync()
+        {
+            // It is at or behind the truth without the sync as well.
+            tracing::warn!("the watermark could not be synced on close: {error}");
+        }
+    }
+
+    /// Writes the requests in `taken` as one batch and completes them. On failure they are left in
+    /// `waiting`. Says whether space can be given back.
+    fn commit(
+        &mut self,
+        taken: &mut Vec<Request>,
+        batch: &mut Batch,
+        waiting: &mut Vec<Waiting>,
+    ) -> Result<bool> {
+        batch.ops.clear();
+        for mut request in taken.drain(..) {
+            let op = request.op.take();
+            waiting.push(Waiting::new(request, op.as_ref()));
+            batch.ops.extend(op);
+        }
+        if !batch.ops.is_empty() {
+            batch.sequence = self.sequence + 1;
+            let started = Instant::now();
+            contain("commit", || self.backend.commit(batch))?;
+            let took = started.elapsed();
+            self.sequence = batch.sequence;
+            if let Some(watermark) = &self.watermark {
+                watermark.record(self.sequence)?;
+            }
+            if took > SLOW_COMMIT {
+                tracing::warn!(
+                    seconds = took.as_secs_f64(),
+                    ops = batch.ops.len(),
+                    "slow commit"
+                );
+            }
+            let (entries, bytes) = waiting.iter().fold((0, 0), |(entries, bytes), one| {
+                (entries + one.entries, bytes + one.bytes)
+            });
+            self.counters.committed(entries, bytes, took.as_secs_f64());
+        }
+        self.complete(waiting);
+        Ok(batch.ops.iter().any(frees_space))
+    }
+
+    /// Tells the groups and then the callers, in queue order, that their writes are durable.
+    fn complete(&mut self, waiting: &mut Vec<Waiting>) {
+        for Waiting {
+            request, appended, ..
+        } in &*waiting
+        {
+            let Some(group) = &request.group else {
+                continue;
+            };
+            group.durable(request.ticket);
+            if let &Some((last, bytes)) = appended {
+                self.evictor.durable(group, last, bytes);
+            }
+        }
+        self.counters.cached(self.evictor.bytes());
+        for Waiting { request, .. } in waiting.drain(..) {
+            fire(request.done, Ok(()));
+        }
+    }
+
+    fn maintain(&self, more: &mut bool) -> Result<()> {
+        *more = contain("maintain", || self.backend.maintain())?;
+        Ok(())
+    }
+
+    /// Ends writing for good: shows every group as it is on disk, then answers everybody who waits.
+    fn poison(&self, cause: Error, waiting: &mut Vec<Waiting>) {
+        tracing::error!("the store takes no more writes: {cause}");
+        let queued: VecDeque<Request> = self.queue.poison(cause.clone());
+        for (id, group) in self.groups.all() {
+            group.revert(contain("read bounds", || self.backend.bounds(id)));
+        }
+        let failed = waiting.drain(..).map(|one| (one.request, cause.clone()));
+        let never_written = queued
+            .into_iter()
+            .map(|request| (request, poisoned(&cause)));
+        for (request, error) in failed.chain(never_written) {
+            fire(request.done, Err(error));
+        }
+    }
+}
+
+impl Waiting {
+    fn new(request: Request, op: Option<&Op>) -> Self {
+        let (entries, bytes, appended) = match op {
+            Some(Op::Append { entries, .. }) => (
+                entries.len() as u64,
+                payload_bytes(entries),
+                entries
+                    .last()
+                    .map(|last| (last.index, memory_bytes(entries))),
+            ),
+            Some(Op::Put { value, .. }) => (
+                0,
+                value.as_ref().map_or(0, |value| value.len() as u64),
+                None,
+            ),
+            Some(Op::Truncate { .. } | Op::Purge { .. } | Op::DropGroup { .. }) | None => {
+                (0, 0, None)
+            }
+        };
+        Self {
+            request,
+            entries,
+            bytes,
+            appended,
+        }
+    }
+}
+
+/// Fires a completion. What the caller runs in it is not trusted with the writer thread.
+fn fire(done: Completion, result: Result<()>) {
+    let fired = contain("complete", || {
+        done.complete(result);
+        Ok(())
+    });
+    if let Err(panic) = fired {
+        tracing::error!("a completion panicked: {panic}");
+    }
+}
+
+fn frees_space(op: &Op) -> bool {
+    match op {
+        Op::Truncate { .. } | Op::Purge { .. } | Op::DropGroup { .. } => true,
+        Op::Append { .. } | Op::Put { .. } => false,
+    }
+}

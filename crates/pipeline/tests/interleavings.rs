@@ -1,0 +1,363 @@
+//! The whole store explored under many interleavings of its threads.
+//!
+//! The crate's own sources are compiled here against `shuttle`, which runs every lock, wait and
+//! thread of a scenario under a scheduler of its own, thousands of schedules each. A failure prints
+//! the schedule that replays it. `RAFT_LOGSTORE_SCHEDULES` sets how many are tried.
+
+// Each source file is used whole; a scenario needs only some of it.
+#![allow(dead_code, unused_imports, unreachable_pub, missing_docs)]
+
+#[path = "../src/config.rs"]
+mod config;
+#[path = "../src/directory.rs"]
+mod directory;
+#[path = "../src/evictor.rs"]
+mod evictor;
+#[path = "../src/group.rs"]
+mod group;
+#[path = "../src/panics.rs"]
+mod panics;
+#[path = "../src/queue.rs"]
+mod queue;
+#[path = "../src/readers.rs"]
+mod readers;
+#[path = "../src/stats.rs"]
+mod stats;
+#[path = "../src/store.rs"]
+mod store;
+#[path = "../src/tail.rs"]
+mod tail;
+#[path = "../src/watermark.rs"]
+mod watermark;
+#[path = "../src/writer.rs"]
+mod writer;
+
+/// What `src/sync.rs` names, under shuttle's control.
+mod sync {
+    pub(crate) use std::sync::{Arc, PoisonError};
+
+    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use shuttle::thread;
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub use config::StoreConfig;
+pub use group::Group;
+pub use stats::StoreStats;
+pub use store::Store;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use raft_logstore_core::{
+    Backend, Batch, Bounds, Completion, Entry, Error, ErrorKind, GroupId, IndexRange, LogStore,
+    LogStoreExt, MemoryBackend, Result, StableKey, StableStore, StableStoreExt,
+};
+use shuttle::future::block_on;
+use shuttle::thread;
+
+fn explore(scenario: impl Fn() + Send + Sync + 'static) {
+    let schedules = std::env::var("RAFT_LOGSTORE_SCHEDULES").map_or(300, |count| {
+        count.parse().expect("RAFT_LOGSTORE_SCHEDULES is a number")
+    });
+    shuttle::check_pct(scenario, schedules, 3);
+}
+
+fn store_over(backend: impl Backend, config: StoreConfig) -> Store {
+    block_on(Store::with_backend(backend, config)).expect("the store opens")
+}
+
+fn one_reader() -> StoreConfig {
+    StoreConfig {
+        reader_threads: 1,
+        ..StoreConfig::default()
+    }
+}
+
+fn entry(index: u64, payload: &'static [u8]) -> Vec<Entry> {
+    vec![Entry::new(index, payload)]
+}
+
+/// Memory that fails every commit from the `nth` on.
+struct Failing {
+    memory: MemoryBackend,
+    nth: u64,
+}
+
+impl Backend for Failing {
+    fn name(&self) -> &'static str {
+        "failing"
+    }
+    fn sequence(&self) -> Result<u64> {
+        self.memory.sequence()
+    }
+    fn groups(&self) -> Result<Vec<GroupId>> {
+        self.memory.groups()
+    }
+    fn bounds(&self, group: GroupId) -> Result<Bounds> {
+        self.memory.bounds(group)
+    }
+    fn read(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
+        self.memory.read(group, range, max_bytes)
+    }
+    fn get(&self, group: GroupId, key: &StableKey) -> Result<Option<Bytes>> {
+        self.memory.get(group, key)
+    }
+    fn commit(&self, batch: &Batch) -> Result<()> {
+        if batch.sequence >= self.nth {
+            return Err(Error::new(ErrorKind::Io, "commit"));
+        }
+        self.memory.commit(batch)
+    }
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_acknowledged_write_is_in_the_backend_whatever_the_interleaving() {
+    explore(|| {
+        let memory = MemoryBackend::new();
+        let store = store_over(memory.clone(), one_reader());
+        let callers: Vec<_> = (1..=2)
+            .map(|id| {
+                let (group, memory) = (store.group(GroupId(id)), memory.clone());
+                thread::spawn(move || {
+                    block_on(group.set(&StableKey::VOTE, Bytes::from_static(b"me"))).unwrap();
+                    assert!(memory.get(group.id(), &StableKey::VOTE).unwrap().is_some());
+                    for index in 1..=2 {
+                        block_on(group.append_durable(entry(index, b"x"))).unwrap();
+                        assert_eq!(memory.bounds(group.id()).unwrap().last(), Some(index));
+                    }
+                })
+            })
+            .collect();
+        for caller in callers {
+            caller.join().unwrap();
+        }
+        block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
+fn completions_fire_in_submission_order_with_many_in_flight() {
+    explore(|| {
+        let store = store_over(MemoryBackend::new(), one_reader());
+        let group = store.group(GroupId(1));
+        let fired = Arc::new(AtomicU64::new(0));
+        for index in 1..=4 {
+            let fired = Arc::clone(&fired);
+            let in_turn = Completion::new(move |result| {
+                result.unwrap();
+                // The n-th write completes as the n-th.
+                assert_eq!(fired.fetch_add(1, Ordering::SeqCst) + 1, index);
+            });
+            block_on(group.append(entry(index, b"x"), in_turn)).unwrap();
+            assert_eq!(
+                block_on(group.last_index()).unwrap(),
+                Some(index),
+                "visible at once"
+            );
+        }
+        block_on(store.close()).unwrap();
+        assert_eq!(fired.load(Ordering::SeqCst), 4);
+    });
+}
+
+#[test]
+fn a_close_races_with_writes_and_every_completion_tells_the_truth() {
+    explore(|| {
+        let memory = MemoryBackend::new();
+        let store = store_over(memory.clone(), one_reader());
+        let group = store.group(GroupId(1));
+        let writer = thread::spawn(move || {
+            let (done, durable) = Completion::pending();
+            let accepted = block_on(group.append(entry(1, b"x"), done)).is_ok();
+            let outcome = block_on(durable);
+            assert_eq!(accepted, outcome.is_ok(), "what close accepts, it writes");
+            outcome.is_ok()
+        });
+        block_on(store.close()).unwrap();
+        let acknowledged = writer.join().unwrap();
+        assert_eq!(
+            acknowledged,
+            memory.bounds(GroupId(1)).unwrap().last() == Some(1)
+        );
+    });
+}
+
+#[test]
+fn the_last_handle_going_away_answers_everything() {
+    explore(|| {
+        let memory = MemoryBackend::new();
+        let store = store_over(memory.clone(), one_reader());
+        let group = store.group(GroupId(1));
+        let (done, durable) = Completion::pending();
+        block_on(group.append(entry(1, b"x"), done)).unwrap();
+        drop((store, group));
+        assert!(block_on(durable).is_ok(), "what was accepted is written");
+        assert_eq!(memory.bounds(GroupId(1)).unwrap().last(), Some(1));
+    });
+}
+
+#[test]
+fn a_failed_commit_answers_everybody_and_shows_what_is_durable() {
+    explore(|| {
+        let store = store_over(
+            Failing {
+                memory: MemoryBackend::new(),
+                nth: 2,
+            },
+            one_reader(),
+        );
+        let group = store.group(GroupId(1));
+        block_on(group.append_durable(entry(1, b"x"))).unwrap();
+
+        // Two writers race into the failure.
+        let other = {
+            let group = store.group(GroupId(2));
+            thread::spawn(move || {
+                block_on(group.append_durable(entry(1, b"y")))
+                    .unwrap_err()
+                    .kind()
+            })
+        };
+        let kind = block_on(group.append_durable(entry(2, b"z")))
+            .unwrap_err()
+            .kind();
+        for kind in [kind, other.join().unwrap()] {
+            assert!(
+                matches!(kind, ErrorKind::Io | ErrorKind::Poisoned),
+                "{kind:?}"
+            );
+        }
+
+        // Only the durable entry is left, and it can be read.
+        assert_eq!(block_on(group.entries(..)).unwrap(), entry(1, b"x"));
+        assert_eq!(
+            block_on(group.set_u64(&StableKey::VOTE, 1))
+                .unwrap_err()
+                .kind(),
+            ErrorKind::Poisoned
+        );
+        assert_eq!(block_on(store.groups()).unwrap(), [GroupId(1)]);
+        block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
+fn callers_waiting_for_room_all_get_in_or_are_refused() {
+    explore(|| {
+        let memory = MemoryBackend::new();
+        let config = StoreConfig {
+            queue_bytes: 64 << 10,
+            ..one_reader()
+        };
+        let store = store_over(memory.clone(), config);
+        let callers: Vec<_> = (1..=3)
+            .map(|id| {
+                let group = store.group(GroupId(id));
+                thread::spawn(move || {
+                    let payload = vec![0; 40 << 10];
+                    block_on(group.append_durable(vec![Entry::new(1, payload)])).is_ok()
+                })
+            })
+            .collect();
+
+        // One more caller gives up while it waits, at whatever point that is.
+        let quitter = store.group(GroupId(9));
+        let mut turn =
+            Box::pin(quitter.append(vec![Entry::new(1, vec![0; 40 << 10])], Completion::ignore()));
+        let waker = std::task::Waker::noop();
+        let _outcome_is_free = turn
+            .as_mut()
+            .poll(&mut std::task::Context::from_waker(waker));
+        drop(turn);
+
+        for caller in callers {
+            assert!(caller.join().unwrap());
+        }
+        assert_eq!(
+            block_on(store.groups()).unwrap()[..3],
+            [GroupId(1), GroupId(2), GroupId(3)]
+        );
+        block_on(store.close()).unwrap();
+        assert_eq!(store.stats().queue_bytes, 0, "all room was given back");
+    });
+}
+
+#[test]
+fn a_read_of_the_disk_never_mixes_a_log_with_its_rewrite() {
+    explore(|| {
+        // Nothing durable stays in memory, so that reads go to the backend.
+        let store = store_over(
+            MemoryBackend::new(),
+            StoreConfig {
+                cache_bytes: 0,
+                ..one_reader()
+            },
+        );
+        let group = store.group(GroupId(1));
+        let old = vec![
+            Entry::new(1, "old"),
+            Entry::new(2, "old"),
+            Entry::new(3, "old"),
+        ];
+        block_on(group.append_durable(old)).unwrap();
+
+        let rewriter = {
+            let group = group.clone();
+            thread::spawn(move || {
+                block_on(group.truncate(2, Completion::ignore())).unwrap();
+                let new = vec![Entry::new(2, "new"), Entry::new(3, "new")];
+                block_on(group.append_durable(new)).unwrap();
+            })
+        };
+        for _ in 0..2 {
+            let seen: Vec<_> = block_on(group.entries(..))
+                .unwrap()
+                .into_iter()
+                .map(|entry| (entry.index, entry.payload))
+                .collect();
+            let state = |payload: &'static str, to| {
+                [(1, Bytes::from("old"))]
+                    .into_iter()
+                    .chain((2..=to).map(move |index| (index, Bytes::from(payload))))
+                    .collect::<Vec<_>>()
+            };
+            assert!(
+                [state("old", 3), state("old", 1), state("new", 3)].contains(&seen),
+                "{seen:?}"
+            );
+        }
+        rewriter.join().unwrap();
+        block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
+fn a_dropped_group_is_gone_for_every_reader_at_once() {
+    explore(|| {
+        let store = store_over(MemoryBackend::new(), one_reader());
+        let group = store.group(GroupId(1));
+        block_on(group.append_durable(entry(1, b"x"))).unwrap();
+        block_on(group.set_u64(&StableKey::VOTE, 7)).unwrap();
+
+        let dropping = {
+            let store = store.clone();
+            thread::spawn(move || block_on(store.drop_group(GroupId(1))).unwrap())
+        };
+        // Once one part of the group is seen to be gone, so is the other.
+        if block_on(group.last_index()).unwrap().is_none() {
+            assert_eq!(block_on(group.get_u64(&StableKey::VOTE)).unwrap(), None);
+        }
+        dropping.join().unwrap();
+        assert_eq!(block_on(store.groups()).unwrap(), []);
+        block_on(store.close()).unwrap();
+    });
+}
