@@ -1,1 +1,26 @@
-//! Work in progress.
+//! Turns any ordered key-value engine into a raft-logstore backend.
+//!
+//! An engine implements [`KvEngine`] (a consistent view to get and scan, one durable atomic write,
+//! close) and has a full [`Backend`](raft_logstore_core::Backend) in [`KvBackend`]: the key
+//! [`layout`], the checksum around every record, the format marker, the header that says what
+//! a group has, and giving purged space back in slices.
+//!
+//! ```text
+//! Batch -> KvBackend -> KvBatch (keys, sealed records) -> KvEngine::write   one durable commit
+//! read  <- KvBackend <- records, checked               <- KvEngine::view    one consistent state
+//! ```
+
+mod backend;
+mod engine;
+mod format;
+mod garbage;
+mod header;
+pub mod layout;
+mod reader;
+mod write;
+mod writer;
+
+pub use backend::KvBackend;
+pub use engine::{KvEngine, KvView, Visitor};
+pub use format::FORMAT_VERSION;
+pub use write::{KvBatch, KvOp};

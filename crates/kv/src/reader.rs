@@ -1,0 +1,244 @@
+use std::ops::{ControlFlow, RangeInclusive};
+
+use bytes::Bytes;
+use raft_logstore_core::{
+    Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Result, StableKey, envelope,
+};
+
+use crate::KvView;
+use crate::header::Header;
+use crate::layout::{self, LOGS, META};
+
+const RESTORE: &str = "restore the store from another replica or a backup";
+
+/// Reads the records of a store from one consistent view, and checks every one.
+pub(crate) struct Reader<V>(pub(crate) V);
+
+impl<V: KvView> Reader<V> {
+    /// The number of the last commit.
+    pub(crate) fn sequence(&self) -> Result<u64> {
+        Ok(self.last_commit()?.0)
+    }
+
+    /// The number of the last commit, and how many groups there were after it.
+    fn last_commit(&self) -> Result<(u64, u64)> {
+        let record = self.0.get(layout::SEQUENCE)?;
+        let value = record
+            .as_deref()
+            .and_then(|record| envelope::open(layout::SEQUENCE, record));
+        value.and_then(layout::commit_and_groups).ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "read commit number").with_advice(format!(
+                "the number of the last commit is missing or fails its checksum; {RESTORE}"
+            ))
+        })
+    }
+
+    /// The groups that have a record, in ascending order.
+    pub(crate) fn groups(&self) -> Result<Vec<GroupId>> {
+        let mut groups = Vec::new();
+        for prefix in [LOGS, META] {
+            let mut from = Some(GroupId(0));
+            while let Some(start) = from {
+                let found = self.first_group(prefix, start..=GroupId(u64::MAX))?;
+                groups.extend(found);
+                from = found.and_then(|group| group.0.checked_add(1)).map(GroupId);
+            }
+        }
+        groups.sort_unstable();
+        groups.dedup();
+        let (_, expected) = self.last_commit()?;
+        if groups.len() as u64 != expected {
+            return Err(
+                Error::new(ErrorKind::Corrupt, "list groups").with_advice(format!(
+                    "{} groups were found where {expected} have to be; {RESTORE}",
+                    groups.len()
+                )),
+            );
+        }
+        Ok(groups)
+    }
+
+    /// The header of a group; an empty one for a group that has nothing.
+    pub(crate) fn header(&self, group: GroupId) -> Result<Header> {
+        let corrupt = |what| {
+            Error::new(ErrorKind::Corrupt, "read group")
+                .with_group(group)
+                .with_advice(format!("the header of the group {what}; {RESTORE}"))
+        };
+        let key = layout::header_key(group);
+        if let Some(record) = self
+            .0
+            .get(&key)
+            .map_err(|error| place(error, group, None))?
+        {
+            let header = envelope::open(&key, &record).and_then(Header::decode);
+            return header.ok_or_else(|| corrupt("fails its checksum"));
+        }
+        for prefix in [LOGS, META] {
+            if self.first_group(prefix, group..=group)?.is_some() {
+                return Err(corrupt("is missing"));
+            }
+        }
+        Ok(Header::default())
+    }
+
+    /// The value of a stable key.
+    pub(crate) fn stable(&self, group: GroupId, name: &StableKey) -> Result<Option<Bytes>> {
+        let corrupt = |what| {
+            Error::new(ErrorKind::Corrupt, "read stable key")
+                .with_group(group)
+                .with_advice(format!("stable key `{name}` {what}; {RESTORE}"))
+        };
+        let key = layout::stable_key(group, name);
+        match self
+            .0
+            .get(&key)
+            .map_err(|error| place(error, group, None))?
+        {
+            Some(record) if envelope::open(&key, &record).is_some() => {
+                Ok(Some(record.slice(envelope::OVERHEAD..)))
+            }
+            Some(_) => Err(corrupt("fails its checksum")),
+            None if self.header(group)?.names.contains(name) => Err(corrupt("is missing")),
+            None => Ok(None),
+        }
+    }
+
+    /// The bounds of a group's log, checked against the entries at its ends.
+    pub(crate) fn bounds(&self, group: GroupId) -> Result<Bounds> {
+        let bounds = self.header(group)?.bounds;
+        if let Some((first, last)) = bounds.range().bounds() {
+            for index in [first, last] {
+                self.entries(group, IndexRange::new(index..=index), 0)?;
+            }
+        }
+        Ok(bounds)
+    }
+
+    /// The entries of the log inside `range`, up to `max_bytes` of payload but at least one.
+    pub(crate) fn entries(
+        &self,
+        group: GroupId,
+        range: IndexRange,
+        max_bytes: u64,
+    ) -> Result<Vec<Entry>> {
+        let log = self.header(group)?.bounds.range();
+        let Some((start, end)) = range.intersect(log).bounds() else {
+            return Ok(Vec::new());
+        };
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut bytes = 0u64;
+        // The log has every index from `start` to `end`: whatever else is found, something is missing.
+        let mut expected = Some(start);
+        self.scan_entries(group, start..=end, |index, key, record| {
+            let next = expected.unwrap_or(index);
+            if next != index {
+                return Err(hole(group, next..=index.saturating_sub(1).max(next)));
+            }
+            let size = record.len().saturating_sub(envelope::OVERHEAD);
+            bytes = bytes.saturating_add(size as u64);
+            if bytes > max_bytes && !entries.is_empty() {
+                expected = None;
+                return Ok(ControlFlow::Break(()));
+            }
+            let payload = envelope::open(key, record).ok_or_else(|| rotten(group, index))?;
+            entries.push(Entry::new(index, Bytes::copy_from_slice(payload)));
+            expected = index.checked_add(1).filter(|&next| next <= end);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        match expected {
+            Some(missing) => Err(hole(group, missing..=end)),
+            None => Ok(entries),
+        }
+    }
+
+    /// The lowest index stored for a group inside `range`, garbage included.
+    pub(crate) fn lowest(&self, group: GroupId, range: IndexRange) -> Result<Option<u64>> {
+        let Some((start, end)) = range.bounds() else {
+            return Ok(None);
+        };
+        let mut lowest = None;
+        self.scan_entries(group, start..=end, |index, _, _| {
+            lowest = Some(index);
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(lowest)
+    }
+
+    /// The lowest of the groups `groups` that has a record under `prefix`.
+    fn first_group(
+        &self,
+        prefix: &[u8; layout::PREFIX_LEN],
+        groups: RangeInclusive<GroupId>,
+    ) -> Result<Option<GroupId>> {
+        let keys = layout::group_keys(prefix, groups);
+        let mut found = None;
+        self.scan(keys.start()..=keys.end(), |key, _| {
+            found = Some(layout::group_of(key).ok_or_else(|| foreign(key))?);
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
+    }
+
+    /// Shows the entries of a group that are stored at `indexes`.
+    fn scan_entries(
+        &self,
+        group: GroupId,
+        indexes: RangeInclusive<u64>,
+        mut visit: impl FnMut(u64, &[u8], &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let keys = layout::entry_keys(group, indexes.clone());
+        let scanned = self.scan(keys.start()..=keys.end(), |key, record| {
+            let index = layout::entry_index(key).ok_or_else(|| foreign(key))?;
+            visit(index, key, record)
+        });
+        scanned.map_err(|error| place(error, group, Some(indexes.into())))
+    }
+
+    fn scan<K: AsRef<[u8]>>(
+        &self,
+        keys: RangeInclusive<&K>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let keys = keys.start().as_ref()..=keys.end().as_ref();
+        self.0.scan(keys.clone(), &mut |key, record| {
+            // In a damaged file keys need not be in order, and a scan may leave its range.
+            if keys.contains(&key) {
+                visit(key, record)
+            } else {
+                Err(foreign(key))
+            }
+        })
+    }
+}
+
+/// Names the group and the indexes in an error that does not yet.
+fn place(error: Error, group: GroupId, indexes: Option<IndexRange>) -> Error {
+    match (error.group(), indexes) {
+        (Some(_), _) => error,
+        (None, Some(indexes)) => error.with_group(group).with_indexes(indexes),
+        (None, None) => error.with_group(group),
+    }
+}
+
+/// A key was met that cannot be where it is.
+fn foreign(key: &[u8]) -> Error {
+    Error::new(ErrorKind::Corrupt, "read keys").with_advice(format!(
+        "key \"{}\" is out of place; {RESTORE}",
+        key.escape_ascii()
+    ))
+}
+
+fn rotten(group: GroupId, index: u64) -> Error {
+    Error::new(ErrorKind::Corrupt, "read entries")
+        .with_group(group)
+        .with_indexes(index..=index)
+        .with_advice(format!("the entry fails its checksum; {RESTORE}"))
+}
+
+fn hole(group: GroupId, missing: RangeInclusive<u64>) -> Error {
+    Error::new(ErrorKind::Corrupt, "read entries")
+        .with_group(group)
+        .with_indexes(missing)
+        .with_advice(format!("entries of the log are missing; {RESTORE}"))
+}

@@ -1,0 +1,675 @@
+//! What `KvBackend` promises over any engine.
+
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use raft_logstore_core::{
+    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, StableKey, envelope,
+};
+use raft_logstore_kv::{FORMAT_VERSION, KvBackend, layout};
+use rstest::rstest;
+
+use crate::map_engine::MapEngine;
+
+const GROUP: GroupId = GroupId(1);
+
+/// The first byte of its number is the mark of a reserved name.
+const OTHER: GroupId = GroupId(0x2100_0000_0000_0000);
+
+struct Store {
+    engine: MapEngine,
+    backend: KvBackend<MapEngine>,
+    sequence: u64,
+}
+
+impl Store {
+    fn new() -> Self {
+        let engine = MapEngine::default();
+        KvBackend::create(engine.clone()).unwrap();
+        Self {
+            backend: KvBackend::open(engine.clone()).unwrap(),
+            engine,
+            sequence: 0,
+        }
+    }
+
+    fn commit(&mut self, ops: impl Into<Vec<Op>>) {
+        self.sequence += 1;
+        self.backend
+            .commit(&Batch {
+                sequence: self.sequence,
+                ops: ops.into(),
+            })
+            .unwrap();
+    }
+
+    fn reopen(&mut self) {
+        self.backend = KvBackend::open(self.engine.clone()).unwrap();
+    }
+
+    /// Removes records behind the backend's back.
+    fn lose(&self, keys: &[Vec<u8>]) {
+        self.engine
+            .damage(|map| map.retain(|key, _| !keys.contains(key)));
+    }
+
+    fn bounds(&self, group: GroupId) -> (Option<u64>, Option<u64>, Option<u64>) {
+        let bounds: Bounds = self.backend.bounds(group).unwrap();
+        (bounds.floor(), bounds.first(), bounds.last())
+    }
+
+    fn indexes(&self, group: GroupId) -> Vec<u64> {
+        let entries = self
+            .backend
+            .read(group, IndexRange::new(..), u64::MAX)
+            .unwrap();
+        entries.iter().map(|entry| entry.index).collect()
+    }
+
+    fn stored_entries(&self, group: GroupId) -> usize {
+        let keys = layout::entry_keys(group, 0..=u64::MAX);
+        let stored = self.engine.keys();
+        stored
+            .iter()
+            .filter(|key| (&keys.start()[..]..=&keys.end()[..]).contains(&&key[..]))
+            .count()
+    }
+}
+
+fn payload(index: u64) -> Bytes {
+    format!("payload {index}").into()
+}
+
+fn append(group: GroupId, first: u64, last: u64) -> Op {
+    Op::Append {
+        group,
+        entries: (first..=last)
+            .map(|index| Entry::new(index, payload(index)))
+            .collect(),
+    }
+}
+
+fn truncate(group: GroupId, from: u64) -> Op {
+    Op::Truncate { group, from }
+}
+
+fn purge(group: GroupId, up_to: u64) -> Op {
+    Op::Purge {
+        group,
+        up_to,
+        id: format!("id {up_to}").into(),
+    }
+}
+
+fn put(group: GroupId, value: &'static str) -> Op {
+    Op::Put {
+        group,
+        key: StableKey::VOTE,
+        value: Some(value.into()),
+    }
+}
+
+#[test]
+fn one_batch_applies_its_operations_in_order() {
+    let mut store = Store::new();
+    // A group lives, is cut, purged and dropped, and lives again, beside another group.
+    store.commit([
+        append(GROUP, 5, 9),
+        put(GROUP, "old"),
+        truncate(GROUP, 7),
+        append(GROUP, 7, 8),
+        append(OTHER, 1, 3),
+        put(OTHER, "other"),
+        purge(GROUP, 5),
+        Op::DropGroup { group: GROUP },
+        append(GROUP, 3, 6),
+        put(GROUP, "new"),
+        purge(GROUP, 3),
+        truncate(GROUP, 6),
+    ]);
+    for _ in 0..2 {
+        assert_eq!(store.bounds(GROUP), (Some(3), Some(4), Some(5)));
+        assert_eq!(store.indexes(GROUP), [4, 5]);
+        assert_eq!(
+            store.backend.get(GROUP, &StableKey::VOTE).unwrap().unwrap(),
+            "new"
+        );
+        assert_eq!(
+            store
+                .backend
+                .get(GROUP, &StableKey::PURGED)
+                .unwrap()
+                .unwrap(),
+            "id 3"
+        );
+        assert_eq!(store.bounds(OTHER), (None, Some(1), Some(3)));
+        assert_eq!(
+            store.backend.get(OTHER, &StableKey::VOTE).unwrap().unwrap(),
+            "other"
+        );
+        assert_eq!(store.backend.sequence().unwrap(), 1);
+        store.reopen();
+    }
+}
+
+#[test]
+fn a_dropped_group_leaves_no_record() {
+    let mut store = Store::new();
+    let before = store.engine.keys();
+    store.commit([
+        append(GROUP, 1, 2000),
+        put(GROUP, "v"),
+        append(OTHER, 1, 1),
+        put(GroupId(2), "v"),
+    ]);
+    store.commit([purge(GROUP, 1500)]);
+    assert_eq!(store.backend.groups().unwrap(), [GROUP, GroupId(2), OTHER]);
+    // Dropped with garbage still in place, and written again among it: nothing old comes back, and
+    // the forgotten garbage takes nothing new away.
+    store.commit([Op::DropGroup { group: GROUP }, append(GROUP, 1400, 1401)]);
+    store.commit([]);
+    assert_eq!(
+        (store.bounds(GROUP), store.stored_entries(GROUP)),
+        ((None, Some(1400), Some(1401)), 2)
+    );
+    store.commit([GROUP, OTHER, GroupId(2)].map(|group| Op::DropGroup { group }));
+    assert_eq!(store.engine.keys(), before);
+    assert!(store.backend.groups().unwrap().is_empty());
+}
+
+#[test]
+fn listing_groups_and_finding_bounds_visit_a_few_records_per_group() {
+    let mut store = Store::new();
+    store.commit([
+        append(GROUP, 1, 5000),
+        append(OTHER, 1, 5000),
+        put(GroupId(u64::MAX), "v"),
+    ]);
+    let before = store.engine.visited();
+    assert_eq!(
+        store.backend.groups().unwrap(),
+        [GROUP, OTHER, GroupId(u64::MAX)]
+    );
+    assert_eq!(store.bounds(OTHER).2, Some(5000));
+    assert!(
+        store.engine.visited() - before < 10,
+        "{}",
+        store.engine.visited() - before
+    );
+}
+
+#[test]
+fn a_purge_deletes_a_bounded_number_of_records_and_hides_the_rest_at_once() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 10_000)]);
+    // The purge itself: visible at once, in one write, and most records still stored.
+    let writes = store.engine.writes();
+    store.commit([purge(GROUP, 9_990)]);
+    assert_eq!(
+        store.bounds(GROUP),
+        (Some(9_990), Some(9_991), Some(10_000))
+    );
+    assert_eq!(store.indexes(GROUP), (9_991..=10_000).collect::<Vec<_>>());
+    assert_eq!(store.stored_entries(GROUP), 10_000 - 512);
+    // Later commits take slices with them, in their own write.
+    store.commit([append(GROUP, 10_001, 10_001)]);
+    assert_eq!(store.stored_entries(GROUP), 10_001 - 2 * 512);
+    store.commit([append(GROUP, 10_002, 10_501)]);
+    assert_eq!(store.stored_entries(GROUP), 10_501 - 2 * 512 - 1000);
+    assert_eq!(store.engine.writes() - writes, 3);
+    // After reopening, the rest is found again, stays hidden, and goes when there is time.
+    store.reopen();
+    assert_eq!(store.bounds(GROUP).1, Some(9_991));
+    let mut slices = 0;
+    while store.backend.maintain().unwrap() {
+        slices += 1;
+        assert_eq!(store.bounds(GROUP).1, Some(9_991));
+    }
+    assert_eq!((slices, store.stored_entries(GROUP)), (4, 511));
+    assert_eq!(store.backend.sequence().unwrap(), store.sequence);
+    // With nothing to do, nothing is written.
+    let writes = store.engine.writes();
+    assert!(!store.backend.maintain().unwrap());
+    assert_eq!(store.engine.writes(), writes);
+}
+
+#[test]
+fn a_small_purge_leaves_nothing_behind() {
+    let mut store = Store::new();
+    for round in 0..10 {
+        store.commit([
+            append(GROUP, round * 500 + 1, (round + 1) * 500),
+            purge(GROUP, (round + 1) * 500 - 5),
+        ]);
+        assert_eq!(store.stored_entries(GROUP), 5);
+        assert!(!store.backend.maintain().unwrap());
+    }
+}
+
+#[test]
+fn a_floor_may_jump_over_any_number_of_indexes() {
+    let mut store = Store::new();
+    const FAR: u64 = 1 << 60;
+    store.commit([append(GROUP, 1, 3000)]);
+    store.commit([purge(GROUP, FAR)]);
+    assert_eq!(
+        (store.bounds(GROUP), store.stored_entries(GROUP)),
+        ((Some(FAR), None, Some(FAR)), 3000 - 512)
+    );
+    // The log goes on far above its floor, with the old entries not yet deleted.
+    store.commit([append(GROUP, FAR + 1000, FAR + 1001)]);
+    assert_eq!(store.indexes(GROUP), [FAR + 1000, FAR + 1001]);
+    store.reopen();
+    assert_eq!(store.indexes(GROUP), [FAR + 1000, FAR + 1001]);
+    let mut calls = 0;
+    while store.backend.maintain().unwrap() {
+        calls += 1;
+    }
+    assert_eq!(store.stored_entries(GROUP), 2);
+    assert!(calls < 5, "{calls} slices for 2,500 entries");
+}
+
+#[test]
+fn a_purge_at_or_below_the_floor_changes_nothing() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 9), purge(GROUP, 5)]);
+    for up_to in [5, 4, 0] {
+        store.commit([purge(GROUP, up_to)]);
+        assert_eq!(store.bounds(GROUP), (Some(5), Some(6), Some(9)));
+        assert_eq!(
+            store
+                .backend
+                .get(GROUP, &StableKey::PURGED)
+                .unwrap()
+                .unwrap(),
+            "id 5"
+        );
+        store.reopen();
+    }
+}
+
+#[test]
+fn many_groups_with_garbage_are_all_cleaned() {
+    let mut store = Store::new();
+    let groups = || (0..100).map(GroupId);
+    store.commit(
+        groups()
+            .map(|group| append(group, 1, 600))
+            .collect::<Vec<_>>(),
+    );
+    store.commit(groups().map(|group| purge(group, 599)).collect::<Vec<_>>());
+    while store.backend.maintain().unwrap() {}
+    assert!(groups().all(|group| store.stored_entries(group) == 1));
+}
+
+#[test]
+fn a_read_honours_its_range_and_its_byte_cap() {
+    let mut store = Store::new();
+    let entries = (1..=9)
+        .map(|index| Entry::new(index, vec![7; 10]))
+        .collect();
+    store.commit([
+        Op::Append {
+            group: GROUP,
+            entries,
+        },
+        purge(GROUP, 2),
+    ]);
+    let read = |range: IndexRange, cap| {
+        let entries = store.backend.read(GROUP, range, cap).unwrap();
+        entries.iter().map(|entry| entry.index).collect::<Vec<_>>()
+    };
+    for (cap, expected) in [(0, 1), (10, 1), (19, 1), (20, 2), (u64::MAX, 7)] {
+        assert_eq!(read(IndexRange::new(..), cap).len(), expected, "cap {cap}");
+    }
+    assert_eq!(read(IndexRange::new(4..7), u64::MAX), [4, 5, 6]);
+    assert_eq!(read(IndexRange::new(8..100), u64::MAX), [8, 9]);
+    assert!(read(IndexRange::new(..=2), u64::MAX).is_empty());
+    assert!(read(IndexRange::new(10..), u64::MAX).is_empty());
+    assert!(read(IndexRange::EMPTY, u64::MAX).is_empty());
+}
+
+fn corrupt_at(error: &Error, group: GroupId, indexes: RangeInclusive<u64>) {
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(
+        (error.group(), error.indexes()),
+        (Some(group), Some(indexes.into())),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_flipped_bit_in_an_entry_is_reported_with_group_and_index() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 9)]);
+    for index in [1, 5, 9] {
+        let key = layout::entry_key(GROUP, index);
+        store.engine.flip_a_bit(&key);
+        let error = store
+            .backend
+            .read(GROUP, IndexRange::new(..), u64::MAX)
+            .unwrap_err();
+        corrupt_at(&error, GROUP, index..=index);
+        // The entries around it can still be read.
+        assert_eq!(
+            store
+                .backend
+                .read(GROUP, IndexRange::new(2..=4), u64::MAX)
+                .unwrap()
+                .len(),
+            3
+        );
+        store.engine.flip_a_bit(&key);
+    }
+    // At an end of the log, the bounds are in doubt as well.
+    store.engine.flip_a_bit(&layout::entry_key(GROUP, 9));
+    corrupt_at(&store.backend.bounds(GROUP).unwrap_err(), GROUP, 9..=9);
+}
+
+#[test]
+fn an_entry_under_a_wrong_key_is_reported() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 4)]);
+    let move_entry = |from: u64, to: u64| {
+        store.engine.damage(|map| {
+            let record = map.remove(&layout::entry_key(GROUP, from)[..]).unwrap();
+            map.insert(layout::entry_key(GROUP, to).to_vec(), record);
+        });
+    };
+    // The last entry turns up far above: it must not stretch the log, nor shorten it.
+    move_entry(4, 1 << 40);
+    corrupt_at(&store.backend.bounds(GROUP).unwrap_err(), GROUP, 4..=4);
+    // Another entry poses as the last.
+    move_entry(2, 4);
+    corrupt_at(&store.backend.bounds(GROUP).unwrap_err(), GROUP, 4..=4);
+}
+
+#[rstest]
+#[case::whole_log(IndexRange::new(..), 4..=5)]
+#[case::from_the_hole_on(IndexRange::new(4..), 4..=5)]
+#[case::inside_the_hole(IndexRange::new(4..=4), 4..=4)]
+#[case::only_its_end(IndexRange::new(5..=5), 5..=5)]
+#[case::up_to_the_hole(IndexRange::new(2..=5), 4..=5)]
+fn a_hole_is_reported_with_group_and_indexes(
+    #[case] range: IndexRange,
+    #[case] missing: RangeInclusive<u64>,
+) {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 9), purge(GROUP, 1)]);
+    store.lose(&[4, 5].map(|index| layout::entry_key(GROUP, index).to_vec()));
+    let error = store.backend.read(GROUP, range, u64::MAX).unwrap_err();
+    corrupt_at(&error, GROUP, missing);
+    // Outside the hole all is well.
+    let read = |range| store.backend.read(GROUP, range, u64::MAX).unwrap().len();
+    assert_eq!(
+        (read(IndexRange::new(..=3)), read(IndexRange::new(6..))),
+        (2, 4)
+    );
+}
+
+#[rstest]
+#[case::its_end(8..=9)]
+#[case::its_start(2..=3)]
+#[case::all_of_it(2..=9)]
+fn a_log_that_lost_an_end_is_never_silently_shorter(#[case] lost: RangeInclusive<u64>) {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 9), purge(GROUP, 1)]);
+    let keys = lost
+        .clone()
+        .map(|index| layout::entry_key(GROUP, index).to_vec());
+    store.lose(&keys.collect::<Vec<_>>());
+    store.reopen();
+    assert_eq!(
+        store.backend.bounds(GROUP).unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+    let error = store
+        .backend
+        .read(GROUP, IndexRange::new(..), u64::MAX)
+        .unwrap_err();
+    corrupt_at(&error, GROUP, lost);
+}
+
+#[test]
+fn a_lost_stable_key_is_reported_and_not_taken_for_one_that_was_never_set() {
+    let mut store = Store::new();
+    store.commit([put(GROUP, "vote")]);
+    store.lose(&[layout::stable_key(GROUP, &StableKey::VOTE)]);
+    let error = store.backend.get(GROUP, &StableKey::VOTE).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.group()),
+        (ErrorKind::Corrupt, Some(GROUP))
+    );
+    assert_eq!(
+        store.backend.get(GROUP, &StableKey::COMMITTED).unwrap(),
+        None
+    );
+}
+
+#[test]
+fn a_lost_header_or_group_is_reported() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 9), put(OTHER, "vote")]);
+    // Without its header nobody knows what a group has to have.
+    for group in [GROUP, OTHER] {
+        let record = store.engine.record(&layout::header_key(group)).unwrap();
+        store.lose(&[layout::header_key(group)]);
+        let errors = [
+            store.backend.bounds(group).unwrap_err(),
+            store
+                .backend
+                .read(group, IndexRange::new(..), u64::MAX)
+                .unwrap_err(),
+            store.backend.get(group, &StableKey::COMMITTED).unwrap_err(),
+            KvBackend::open(store.engine.clone()).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(
+                (error.kind(), error.group()),
+                (ErrorKind::Corrupt, Some(group)),
+                "{error}"
+            );
+        }
+        store
+            .engine
+            .damage(|map| drop(map.insert(layout::header_key(group), record)));
+    }
+    // A group that is gone altogether is missed as well.
+    store.lose(&[
+        layout::header_key(OTHER),
+        layout::stable_key(OTHER, &StableKey::VOTE),
+    ]);
+    assert_eq!(
+        store.backend.groups().unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+    assert_eq!(
+        KvBackend::open(store.engine.clone()).unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+}
+
+#[test]
+fn a_key_of_the_wrong_length_is_reported() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 3)]);
+    let key = layout::entry_key(GROUP, 2);
+    store
+        .engine
+        .damage(|map| drop(map.insert([&key[..], b"x"].concat(), "record".into())));
+    let error = store
+        .backend
+        .read(GROUP, IndexRange::new(2..), u64::MAX)
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.group()),
+        (ErrorKind::Corrupt, Some(GROUP)),
+        "{error}"
+    );
+    assert!(error.indexes().is_some(), "{error}");
+    // A key that names no group at all is met when groups are listed, also at open.
+    store
+        .engine
+        .damage(|map| drop(map.insert(b"logs-short".to_vec(), "record".into())));
+    assert_eq!(
+        store.backend.groups().unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+    assert_eq!(
+        KvBackend::open(store.engine.clone()).unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+}
+
+#[test]
+fn a_flipped_bit_in_a_stable_key_or_the_header_is_reported_with_the_group() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 9), put(GROUP, "vote"), purge(GROUP, 4)]);
+    store
+        .engine
+        .flip_a_bit(&layout::stable_key(GROUP, &StableKey::VOTE));
+    let error = store.backend.get(GROUP, &StableKey::VOTE).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.group()),
+        (ErrorKind::Corrupt, Some(GROUP))
+    );
+    assert!(error.to_string().contains("vote"), "{error}");
+    store.engine.flip_a_bit(&layout::header_key(GROUP));
+    let errors = [
+        store.backend.bounds(GROUP).unwrap_err(),
+        store
+            .backend
+            .read(GROUP, IndexRange::new(..), u64::MAX)
+            .unwrap_err(),
+        KvBackend::open(store.engine.clone()).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(
+            (error.kind(), error.group()),
+            (ErrorKind::Corrupt, Some(GROUP)),
+            "{error}"
+        );
+    }
+}
+
+#[rstest]
+#[case::format(layout::FORMAT)]
+#[case::sequence(layout::SEQUENCE)]
+fn a_flipped_bit_in_a_record_of_the_store_is_reported(#[case] key: &[u8]) {
+    let store = Store::new();
+    store.engine.flip_a_bit(key);
+    assert_eq!(
+        KvBackend::open(store.engine).unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+}
+
+#[test]
+fn a_lost_commit_number_is_reported() {
+    let store = Store::new();
+    store
+        .engine
+        .damage(|map| drop(map.remove(layout::SEQUENCE)));
+    assert_eq!(
+        store.backend.sequence().unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+    assert_eq!(
+        KvBackend::open(store.engine).unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+}
+
+fn open_with_format(version: u32, backend: &str) -> Error {
+    let store = Store::new();
+    let mut record = Vec::new();
+    let value = [&version.to_be_bytes(), backend.as_bytes()].concat();
+    envelope::seal(layout::FORMAT, &value, &mut record);
+    store
+        .engine
+        .damage(|map| drop(map.insert(layout::FORMAT.to_vec(), record.into())));
+    KvBackend::open(store.engine).unwrap_err()
+}
+
+#[test]
+fn a_store_that_is_not_ours_is_refused_naming_both() {
+    let checks = [
+        // A newer format.
+        (
+            open_with_format(FORMAT_VERSION + 6, "map"),
+            vec!["version 7".to_owned(), FORMAT_VERSION.to_string()],
+        ),
+        // Another backend's, whatever its version.
+        (
+            open_with_format(99, "heed"),
+            vec!["`heed`".to_owned(), "`map`".to_owned()],
+        ),
+        // None at all.
+        (
+            KvBackend::open(MapEngine::default()).unwrap_err(),
+            vec!["`map`".to_owned()],
+        ),
+    ];
+    for (error, names) in checks {
+        assert_eq!(error.kind(), ErrorKind::Format, "{error}");
+        assert!(
+            names.iter().all(|name| error.to_string().contains(name)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_failed_commit_changes_nothing_and_ends_writing() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 3)]);
+    store.engine.fill_the_disk();
+    let commit = |sequence| {
+        store.backend.commit(&Batch {
+            sequence,
+            ops: vec![purge(GROUP, 2)],
+        })
+    };
+    assert_eq!(commit(2).unwrap_err().kind(), ErrorKind::DiskFull);
+    // The cause is named by every later write, and reads show the last successful commit.
+    let errors = [
+        commit(2).unwrap_err(),
+        store.backend.maintain().unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Poisoned);
+        assert!(error.to_string().contains("disk is full"), "{error}");
+    }
+    assert_eq!(
+        (store.indexes(GROUP), store.backend.sequence().unwrap()),
+        (vec![1, 2, 3], 1)
+    );
+}
+
+#[test]
+fn an_empty_payload_and_an_empty_value_are_stored() {
+    let mut store = Store::new();
+    let entries = vec![Entry::new(0, Bytes::new())];
+    store.commit([
+        Op::Append {
+            group: GROUP,
+            entries: entries.clone(),
+        },
+        put(GROUP, ""),
+    ]);
+    assert_eq!(
+        store.backend.read(GROUP, IndexRange::new(..), 0).unwrap(),
+        entries
+    );
+    assert_eq!(
+        store.backend.get(GROUP, &StableKey::VOTE).unwrap(),
+        Some(Bytes::new())
+    );
+    store.commit([Op::Put {
+        group: GROUP,
+        key: StableKey::VOTE,
+        value: None,
+    }]);
+    assert_eq!(store.backend.get(GROUP, &StableKey::VOTE).unwrap(), None);
+    assert!(store.engine.record(&layout::entry_key(GROUP, 0)).is_some());
+}

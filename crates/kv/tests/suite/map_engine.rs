@@ -1,0 +1,127 @@
+//! An engine for tests: an ordered map that can be looked into, damaged, and made to fail.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+
+use bytes::Bytes;
+use raft_logstore_core::{Error, ErrorKind, Result};
+use raft_logstore_kv::{KvBatch, KvEngine, KvOp, KvView, Visitor};
+
+type Map = BTreeMap<Vec<u8>, Bytes>;
+
+/// Clones share one state, as reopening a file does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MapEngine(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    map: RwLock<Arc<Map>>,
+    full: AtomicBool,
+    writes: AtomicUsize,
+    visited: AtomicUsize,
+}
+
+pub(crate) struct MapView {
+    map: Arc<Map>,
+    engine: MapEngine,
+}
+
+impl MapEngine {
+    pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
+        self.map().keys().cloned().collect()
+    }
+
+    pub(crate) fn record(&self, key: &[u8]) -> Option<Bytes> {
+        self.map().get(key).cloned()
+    }
+
+    /// Changes what is stored behind the backend's back.
+    pub(crate) fn damage(&self, change: impl FnOnce(&mut Map)) {
+        change(Arc::make_mut(&mut self.0.map.write().unwrap()));
+    }
+
+    pub(crate) fn flip_a_bit(&self, key: &[u8]) {
+        self.damage(|map| {
+            let mut record = map[key].to_vec();
+            *record.last_mut().unwrap() ^= 1;
+            map.insert(key.to_vec(), record.into());
+        });
+    }
+
+    /// From now on every write fails.
+    pub(crate) fn fill_the_disk(&self) {
+        self.0.full.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn writes(&self) -> usize {
+        self.0.writes.load(Ordering::Relaxed)
+    }
+
+    /// How many pairs scans have shown so far.
+    pub(crate) fn visited(&self) -> usize {
+        self.0.visited.load(Ordering::Relaxed)
+    }
+
+    fn map(&self) -> Arc<Map> {
+        Arc::clone(&self.0.map.read().unwrap())
+    }
+}
+
+impl KvEngine for MapEngine {
+    type View<'a> = MapView;
+
+    fn name(&self) -> &'static str {
+        "map"
+    }
+
+    fn view(&self) -> Result<MapView> {
+        Ok(MapView {
+            map: self.map(),
+            engine: self.clone(),
+        })
+    }
+
+    fn write(&self, batch: &KvBatch) -> Result<()> {
+        if self.0.full.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::DiskFull, "commit"));
+        }
+        self.0.writes.fetch_add(1, Ordering::Relaxed);
+        let mut shared = self.0.map.write().unwrap();
+        let map = Arc::make_mut(&mut shared);
+        for op in batch.ops() {
+            match op {
+                KvOp::Put { key, record } => {
+                    drop(map.insert(key.to_vec(), Bytes::copy_from_slice(record)))
+                }
+                KvOp::Delete { key } => drop(map.remove(key)),
+                KvOp::DeleteRange { first, last } => {
+                    map.retain(|key, _| !(first..=last).contains(&&key[..]))
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn close(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl KvView for MapView {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        Ok(self.map.get(key).cloned())
+    }
+
+    fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visitor<'_>) -> Result<()> {
+        let pairs = self.map.range(keys.start().to_vec()..=keys.end().to_vec());
+        for (key, record) in pairs {
+            self.engine.0.visited.fetch_add(1, Ordering::Relaxed);
+            if visit(key, record)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
