@@ -1,1 +1,8 @@
-//! Work in progress.
+#![doc = include_str!("../README.md")]
+
+mod compact;
+mod config;
+mod engine;
+mod error;
+
+pub use config::RedbConfig;

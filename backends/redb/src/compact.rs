@@ -1,0 +1,67 @@
+use std::fs;
+
+use raft_logstore_core::{Error, Result};
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
+
+use crate::engine::{RECORDS, RedbEngine};
+use crate::error::{Failure, guard};
+
+/// The smallest file that is worth compacting.
+const FROM_BYTES: u64 = 16 << 20;
+
+/// How many records at either end of the table tell how long a record is.
+const SAMPLE: usize = 64;
+
+impl RedbEngine {
+    /// Whether most of the file is free space that compaction would give back.
+    ///
+    /// redb counts free pages by walking the whole tree, which a large store must not pay for at every
+    /// open. So a guess comes first, from the number of records and the length of some: only when it
+    /// says that the tree is small beside the file is the walk worth its time.
+    pub(crate) fn is_mostly_free(&self) -> Result<bool> {
+        let file_bytes = self.file_bytes()?;
+        if file_bytes < FROM_BYTES || self.guess_record_bytes()? > file_bytes / 3 {
+            return Ok(false);
+        }
+        guard("open", &self.path, || {
+            let transaction = self.database().begin_write()?;
+            let stats = transaction.stats()?;
+            transaction.abort()?;
+            Ok(stats.allocated_pages() * (stats.page_size() as u64) < file_bytes / 2)
+        })
+    }
+
+    /// Moves the pages in use together and cuts the rest of the file off.
+    pub(crate) fn compact(&mut self) -> Result<()> {
+        let before = self.file_bytes()?;
+        let path = self.path.clone();
+        guard("compact", &path, || Ok(self.database_mut().compact()?))?;
+        let after = self.file_bytes()?;
+        tracing::info!(path = %self.path.display(), before, after, "compacted the redb file");
+        Ok(())
+    }
+
+    fn file_bytes(&self) -> Result<u64> {
+        let file = fs::metadata(&self.path);
+        Ok(file
+            .map_err(|error| Error::io("open", error).with_path(&self.path))?
+            .len())
+    }
+
+    fn guess_record_bytes(&self) -> Result<u64> {
+        guard("open", &self.path, || {
+            let table = self.database().begin_read()?.open_table(RECORDS)?;
+            let (mut records, mut bytes) = (0, 0);
+            for pair in table
+                .iter()?
+                .take(SAMPLE)
+                .chain(table.iter()?.rev().take(SAMPLE))
+            {
+                let (key, record) = pair?;
+                records += 1;
+                bytes += (key.value().len() + record.value().len()) as u64;
+            }
+            Ok::<_, Failure>(table.len()?.saturating_mul(bytes / u64::max(records, 1)))
+        })
+    }
+}

@@ -1,0 +1,200 @@
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, Result};
+use raft_logstore_kv::{KvBackend, KvEngine};
+use redb::{Builder, RepairSession};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::RedbEngine;
+use crate::error::guard;
+
+/// The options of the redb backend, and the way to open it.
+///
+/// ```
+/// use raft_logstore_redb::RedbConfig;
+///
+/// let config = RedbConfig::default().with_cache_bytes(256 << 20).with_two_phase_commit(true);
+/// assert_eq!(config.cache_bytes, 256 << 20);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RedbConfig {
+    /// Memory for pages, read and to be written, in bytes: from [`Self::MIN_CACHE_BYTES`] to
+    /// [`Self::MAX_CACHE_BYTES`]; 64 MiB unless set. It serves reads of entries that the store no
+    /// longer has in memory.
+    pub cache_bytes: u64,
+
+    /// Syncs twice per commit instead of once; off unless set. With one sync, redb takes damage to
+    /// the pages of the very last commit for a torn write after a crash, and goes back to the commit
+    /// before. The store notices that (its commit watermark is ahead) but can only refuse to open;
+    /// with two syncs redb itself reports the damage.
+    pub two_phase_commit: bool,
+
+    /// Verifies the checksum of every page whenever the store is opened, not only after a crash;
+    /// off unless set. Reads the whole file. Without it, a damaged record is found when it is read.
+    pub check_integrity_on_open: bool,
+
+    /// Gives free space inside the file back to the file system at open, when a file of at least
+    /// 16 MiB is mostly free: less than a third of it is records and less than half of it is pages in
+    /// use. On unless set. While the store is open, purged space is used again.
+    pub compact_on_open: bool,
+}
+
+impl Default for RedbConfig {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 64 << 20,
+            two_phase_commit: false,
+            check_integrity_on_open: false,
+            compact_on_open: true,
+        }
+    }
+}
+
+/// The one file in the folder of a store.
+const FILE: &str = "data.redb";
+
+impl RedbConfig {
+    /// The least [`cache_bytes`](Self::cache_bytes): 1 MiB.
+    pub const MIN_CACHE_BYTES: u64 = 1 << 20;
+
+    /// The greatest [`cache_bytes`](Self::cache_bytes): 64 GiB, and no more than the address space.
+    pub const MAX_CACHE_BYTES: u64 = 64 << 30;
+
+    /// Sets [`cache_bytes`](Self::cache_bytes).
+    #[must_use]
+    pub fn with_cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// Sets [`two_phase_commit`](Self::two_phase_commit).
+    #[must_use]
+    pub fn with_two_phase_commit(mut self, enabled: bool) -> Self {
+        self.two_phase_commit = enabled;
+        self
+    }
+
+    /// Sets [`check_integrity_on_open`](Self::check_integrity_on_open).
+    #[must_use]
+    pub fn with_check_integrity_on_open(mut self, enabled: bool) -> Self {
+        self.check_integrity_on_open = enabled;
+        self
+    }
+
+    /// Sets [`compact_on_open`](Self::compact_on_open).
+    #[must_use]
+    pub fn with_compact_on_open(mut self, enabled: bool) -> Self {
+        self.compact_on_open = enabled;
+        self
+    }
+
+    fn builder(&self, path: &Path) -> Result<Builder> {
+        let bytes = usize::try_from(self.cache_bytes)
+            .ok()
+            .filter(|_| (Self::MIN_CACHE_BYTES..=Self::MAX_CACHE_BYTES).contains(&self.cache_bytes))
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Config, "open").with_advice(format!(
+                    "cache_bytes is {}; choose {} to {}",
+                    self.cache_bytes,
+                    Self::MIN_CACHE_BYTES,
+                    Self::MAX_CACHE_BYTES
+                ))
+            })?;
+        let path = path.to_owned();
+        let mut builder = Builder::new();
+        builder
+            .set_cache_size(bytes)
+            .set_check_integrity_on_open(self.check_integrity_on_open)
+            .set_repair_callback(move |session: &mut RepairSession| {
+                tracing::warn!(
+                    path = %path.display(),
+                    progress = session.progress(),
+                    "checking and repairing the redb file; it was not closed cleanly"
+                );
+            });
+        Ok(builder)
+    }
+}
+
+impl BackendConfig for RedbConfig {
+    fn name(&self) -> &'static str {
+        RedbEngine::NAME
+    }
+
+    fn create(&self, dir: &Path) -> Result<()> {
+        let path = dir.join(FILE);
+        let builder = self.builder(&path)?;
+        if path.exists() {
+            return Err(Error::new(ErrorKind::Config, "create")
+                .with_path(path)
+                .with_advice("the file exists already; open it, or choose an empty folder"));
+        }
+        let database = guard("create", &path, || Ok(builder.create(&path)?))?;
+        KvBackend::create(RedbEngine::new(database, &path, self.two_phase_commit))
+    }
+
+    fn open(&self, dir: &Path) -> Result<Box<dyn Backend>> {
+        let path = dir.join(FILE);
+        let builder = self.builder(&path)?;
+        check_file(&path)?;
+        let open = || {
+            let database = guard("open", &path, || Ok(builder.open(&path)?))?;
+            Ok::<_, Error>(RedbEngine::new(database, &path, self.two_phase_commit))
+        };
+        let mut engine = open()?;
+        // A redb database without our table belongs to another program: say so before reading it.
+        drop(engine.view()?);
+        if self.compact_on_open
+            && engine.is_mostly_free()?
+            && let Err(error) = engine.compact()
+        {
+            // The store is whole without it, for example on a full disk; but redb takes no more
+            // writes after a failure, so the file has to be opened anew.
+            tracing::warn!(path = %path.display(), %error, "the redb file could not be compacted");
+            drop(engine);
+            engine = open()?;
+        }
+        match KvBackend::open(engine) {
+            Ok(backend) => Ok(Box::new(backend)),
+            Err(error) if error.path().is_none() => Err(error.with_path(path)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Says what is wrong with the file where redb would be less clear, or would write to it.
+fn check_file(path: &Path) -> Result<()> {
+    let corrupt = |advice| {
+        Error::new(ErrorKind::Corrupt, "open")
+            .with_path(path)
+            .with_advice(advice)
+    };
+    let file = match fs::metadata(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(corrupt(
+                "the data file is missing; put it back, or restore the store from another replica or \
+                 a backup",
+            )
+            .with_source(error));
+        }
+        Err(error) => return Err(Error::io("open", error).with_path(path)),
+    };
+    if !file.is_file() {
+        return Err(corrupt(
+            "what is in place of the data file is not a file; put the file back, or restore the store \
+             from another replica or a backup",
+        ));
+    }
+    if file.permissions().readonly() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        return Err(Error::io("open", denied)
+            .with_path(path)
+            .with_advice("the file is read-only; a store needs to write to it"));
+    }
+    Ok(())
+}

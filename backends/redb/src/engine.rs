@@ -1,0 +1,351 @@
+use std::ops::{Bound, RangeInclusive};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use raft_logstore_core::Result;
+use raft_logstore_kv::{KvBatch, KvEngine, KvOp, KvView, Visitor};
+use redb::{
+    CursorError, Database, Durability, ReadOnlyTable, ReadableDatabase, Table, TableDefinition,
+};
+
+use crate::error::{Failure, guard};
+
+/// Every record of a store, in one table: one tree to walk and to sync.
+pub(crate) const RECORDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("records");
+
+/// From how many puts on a run is inserted as one; fewer do not fill a page.
+const PACKED_RUN: usize = 16;
+
+/// An open redb database as a [`KvEngine`].
+pub(crate) struct RedbEngine {
+    /// `None` once closed.
+    database: Option<Database>,
+    pub(crate) path: PathBuf,
+    two_phase_commit: bool,
+}
+
+impl RedbEngine {
+    pub(crate) const NAME: &'static str = "redb";
+
+    /// Wraps a database; `path` is for error messages.
+    pub(crate) fn new(database: Database, path: &Path, two_phase_commit: bool) -> Self {
+        Self {
+            database: Some(database),
+            path: path.to_owned(),
+            two_phase_commit,
+        }
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        self.database
+            .as_ref()
+            .expect("the database is open as long as its engine is")
+    }
+
+    pub(crate) fn database_mut(&mut self) -> &mut Database {
+        self.database
+            .as_mut()
+            .expect("the database is open as long as its engine is")
+    }
+
+    fn close_database(&mut self) -> Result<()> {
+        let Some(database) = self.database.take() else {
+            return Ok(());
+        };
+        guard("close", &self.path, || Ok(database.close()?))
+    }
+
+    fn apply(&self, batch: &KvBatch) -> Result<(), Failure> {
+        let mut transaction = self.database().begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        transaction.set_two_phase_commit(self.two_phase_commit);
+        let mut table = transaction.open_table(RECORDS)?;
+        let mut ops = batch.ops();
+        while let Some(op) = ops.next() {
+            match op {
+                KvOp::Put { key, record } => {
+                    let more = run_after(key, ops.clone());
+                    if more + 1 < PACKED_RUN {
+                        table.insert(key, record)?;
+                    } else {
+                        insert_run(&mut table, key, record, ops.by_ref().take(more))?;
+                    }
+                }
+                KvOp::Delete { key } => drop(table.remove(key)?),
+                KvOp::DeleteRange { first, last } => table.retain_in(first..=last, |_, _| false)?,
+            }
+        }
+        drop(table);
+        Ok(transaction.commit()?)
+    }
+}
+
+/// How many of `ops` go on with the run of puts that `key` began: ascending keys that differ in their
+/// last eight bytes alone, as those of the entries of one append.
+fn run_after<'a>(mut key: &'a [u8], ops: impl Iterator<Item = KvOp<'a>>) -> usize {
+    let same_run = |op: &KvOp<'a>| {
+        let KvOp::Put { key: next, .. } = *op else {
+            return false;
+        };
+        let stem = key.len().saturating_sub(8);
+        let follows = next.len() == key.len() && next[..stem] == key[..stem] && next > key;
+        key = next;
+        follows
+    };
+    ops.take_while(same_run).count()
+}
+
+/// Inserts a run through one gap of the tree. Single inserts split a full page in the middle of the
+/// tree into halves and never come back to the first; a run is packed into full pages.
+fn insert_run<'a>(
+    table: &mut Table<'_, &'static [u8], &'static [u8]>,
+    first: &'a [u8],
+    record: &'a [u8],
+    rest: impl Iterator<Item = KvOp<'a>>,
+) -> Result<(), Failure> {
+    let puts = rest.filter_map(|op| match op {
+        KvOp::Put { key, record } => Some((key, record)),
+        _ => None,
+    });
+    let mut puts = std::iter::once((first, record)).chain(puts);
+    let mut in_the_way = None;
+    let mut gap = table.lower_bound_mut(Bound::Included(first))?;
+    for (key, record) in puts.by_ref() {
+        match gap.insert_before(key, record) {
+            Ok(()) => {}
+            Err(CursorError::UnorderedKey) => {
+                // A key inside the run is there already: from here on, replace what is there.
+                in_the_way = Some((key, record));
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    gap.close()?;
+    for (key, record) in in_the_way.into_iter().chain(puts) {
+        table.insert(key, record)?;
+    }
+    Ok(())
+}
+
+impl KvEngine for RedbEngine {
+    type View<'a> = RedbView<'a>;
+
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn view(&self) -> Result<RedbView<'_>> {
+        let table = guard("read", &self.path, || {
+            Ok(self.database().begin_read()?.open_table(RECORDS)?)
+        })?;
+        Ok(RedbView {
+            table,
+            path: &self.path,
+        })
+    }
+
+    fn write(&self, batch: &KvBatch) -> Result<()> {
+        guard("commit", &self.path, || self.apply(batch))
+    }
+
+    fn close(mut self) -> Result<()> {
+        self.close_database()
+    }
+}
+
+impl Drop for RedbEngine {
+    fn drop(&mut self) {
+        if let Err(error) = self.close_database() {
+            tracing::warn!(%error, "the redb file could not be closed cleanly");
+        }
+    }
+}
+
+/// One read transaction; the table keeps it alive.
+pub(crate) struct RedbView<'a> {
+    table: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    path: &'a Path,
+}
+
+impl KvView for RedbView<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        guard("read", self.path, || {
+            let record = self.table.get(key)?;
+            Ok(record.map(|record| Bytes::copy_from_slice(record.value())))
+        })
+    }
+
+    fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visitor<'_>) -> Result<()> {
+        guard("read", self.path, || {
+            let pairs = self.table.range::<&[u8]>(keys)?;
+            for pair in pairs {
+                let (key, record) = pair?;
+                if visit(key.value(), record.value())
+                    .map_err(Failure::Store)?
+                    .is_break()
+                {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::ops::ControlFlow;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use raft_logstore_core::{Backend, Batch, Entry, ErrorKind, GroupId, IndexRange, Op, envelope};
+    use raft_logstore_kv::KvBackend;
+    use redb::backends::InMemoryBackend;
+    use redb::{Builder, StorageBackend};
+
+    use super::*;
+
+    /// A disk in memory that can be filled.
+    #[derive(Clone, Debug)]
+    struct Disk {
+        memory: Arc<InMemoryBackend>,
+        full: Arc<AtomicBool>,
+    }
+
+    impl Disk {
+        fn new() -> Self {
+            Self {
+                memory: Arc::new(InMemoryBackend::new()),
+                full: Arc::default(),
+            }
+        }
+
+        fn room(&self) -> io::Result<()> {
+            if self.full.load(Ordering::Relaxed) {
+                Err(io::ErrorKind::StorageFull.into())
+            } else {
+                Ok(())
+            }
+        }
+
+        fn engine(&self) -> RedbEngine {
+            let database = Builder::new().create_with_backend(self.clone()).unwrap();
+            RedbEngine::new(database, Path::new("memory"), false)
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> io::Result<u64> {
+            self.memory.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.memory.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.room()?;
+            self.memory.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.room()?;
+            self.memory.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.room()?;
+            self.memory.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_fails_the_commit_and_loses_nothing_acknowledged() {
+        let disk = Disk::new();
+        KvBackend::create(disk.engine()).unwrap();
+        let backend = KvBackend::open(disk.engine()).unwrap();
+        let commit = |backend: &dyn Backend, sequence: u64| {
+            let entries = vec![Entry::new(sequence, "payload")];
+            backend.commit(&Batch {
+                sequence,
+                ops: vec![Op::Append {
+                    group: GroupId(1),
+                    entries,
+                }],
+            })
+        };
+        let last = |backend: &dyn Backend| backend.bounds(GroupId(1)).unwrap().last();
+        commit(&backend, 1).unwrap();
+        // The commit fails and says why; reading goes on with what was committed.
+        disk.full.store(true, Ordering::Relaxed);
+        let error = commit(&backend, 2).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.path()),
+            (ErrorKind::DiskFull, Some(Path::new("memory")))
+        );
+        assert_eq!((last(&backend), backend.sequence().unwrap()), (Some(1), 1));
+        assert_eq!(
+            backend
+                .read(GroupId(1), IndexRange::new(..), 0)
+                .unwrap()
+                .len(),
+            1
+        );
+        // Space alone does not revive it.
+        disk.full.store(false, Ordering::Relaxed);
+        assert_eq!(commit(&backend, 2).unwrap_err().kind(), ErrorKind::Poisoned);
+        drop(backend);
+        // Opened again, it goes on.
+        let backend = KvBackend::open(disk.engine()).unwrap();
+        let sequence = backend.sequence().unwrap();
+        assert_eq!(last(&backend), Some(sequence));
+        commit(&backend, sequence + 1).unwrap();
+        assert_eq!(last(&backend), Some(sequence + 1));
+    }
+
+    fn pairs(engine: &RedbEngine) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut pairs = Vec::new();
+        let view = engine.view().unwrap();
+        let visit: &mut Visitor<'_> = &mut |key, record| {
+            pairs.push((key.to_vec(), envelope::open(key, record).unwrap().to_vec()));
+            Ok(ControlFlow::Continue(()))
+        };
+        view.scan(&[0][..]..=&[255][..], visit).unwrap();
+        pairs
+    }
+
+    #[test]
+    fn runs_of_puts_replace_what_is_there_and_keep_their_order_with_other_operations() {
+        let engine = Disk::new().engine();
+        let key = |number: u64| number.to_be_bytes();
+        let mut expected = std::collections::BTreeMap::new();
+        // Every third key first, one by one; then runs across them, some of them backwards or
+        // interrupted, and a range in between.
+        for (round, step, from, to) in [
+            (1, 3, 0, 300),
+            (2, 1, 10, 120),
+            (3, 2, 50, 90),
+            (4, 1, 200, 217),
+        ] {
+            let mut batch = KvBatch::new();
+            for number in (from..to).step_by(step) {
+                batch.put(&key(number), &[round]);
+                expected.insert(number, round);
+            }
+            batch.delete_range(key(60)..=key(65));
+            expected.retain(|number, _| !(60..=65).contains(number));
+            batch.put(&key(64), &[round]);
+            batch.put(&key(63), &[round]);
+            batch.delete(&key(64));
+            expected.insert(63, round);
+            engine.write(&batch).unwrap();
+            let found: Vec<_> = expected
+                .iter()
+                .map(|(&at, &round)| (key(at).to_vec(), vec![round]))
+                .collect();
+            assert_eq!(pairs(&engine), found, "round {round}");
+        }
+    }
+}

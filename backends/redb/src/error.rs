@@ -1,0 +1,115 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use raft_logstore_core::{Error, ErrorKind, Result};
+
+const RESTORE: &str = "restore the store from another replica or a backup";
+
+/// Runs `work` in redb and gives its failure the words of a store.
+///
+/// redb trusts the pages of a file that was closed cleanly and panics on some that were damaged
+/// since; the checksum of a record cannot prevent that. Such a panic must not take the process down,
+/// so it is caught here and reported as what it is: a corrupt file. Nothing of `work` is used
+/// afterwards: a write transaction that unwinds is rolled back by redb, and a failed store takes no
+/// more writes.
+pub(crate) fn guard<T>(
+    operation: &'static str,
+    path: &Path,
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(Failure::Store(error))) => Err(error),
+        Ok(Err(Failure::Redb(error))) => Err(translate(operation, error).with_path(path)),
+        Err(panic) => {
+            let message = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            Err(Error::new(ErrorKind::Corrupt, operation)
+                .with_path(path)
+                .with_advice(format!("redb gave up on the file ({message}); {RESTORE}")))
+        }
+    }
+}
+
+/// Why work inside [`guard`] stopped.
+pub(crate) enum Failure {
+    /// redb failed.
+    Redb(redb::Error),
+    /// What was called from inside failed, and has said all there is to say.
+    Store(Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Redb(error.into())
+    }
+}
+
+fn translate(operation: &'static str, error: redb::Error) -> Error {
+    use std::io::ErrorKind as Io;
+
+    let new = |kind, advice: String| Error::new(kind, operation).with_advice(advice);
+    let translated = match &error {
+        redb::Error::Io(cause) => match cause.kind() {
+            Io::InvalidData | Io::UnexpectedEof => new(
+                ErrorKind::Corrupt,
+                format!("the file is not a whole redb database; {RESTORE}"),
+            ),
+            Io::NotFound => new(
+                ErrorKind::Corrupt,
+                format!("the data file is missing; {RESTORE}"),
+            ),
+            Io::IsADirectory => new(
+                ErrorKind::Corrupt,
+                format!("a directory is in place of the data file; {RESTORE}"),
+            ),
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => new(
+                ErrorKind::Io,
+                "the store needs to read and write the file; give this user both rights".to_owned(),
+            ),
+            _ => {
+                let redb::Error::Io(cause) = error else {
+                    unreachable!("matched above")
+                };
+                return Error::io(operation, cause);
+            }
+        },
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => new(
+            ErrorKind::Locked,
+            "another store, here or in another process, has the file open; close it first"
+                .to_owned(),
+        ),
+        redb::Error::UpgradeRequired(version) => new(
+            ErrorKind::Format,
+            format!(
+                "the file has redb format {version}, which this redb cannot open; upgrade the file"
+            ),
+        ),
+        redb::Error::TableDoesNotExist(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TypeDefinitionChanged { .. } => new(
+            ErrorKind::Format,
+            "the file is a redb database of another program, not a store of the `redb` backend of \
+             raft-logstore; check the path"
+                .to_owned(),
+        ),
+        redb::Error::Corrupted(_) | redb::Error::LockPoisoned(_) => {
+            new(ErrorKind::Corrupt, RESTORE.to_owned())
+        }
+        redb::Error::ValueTooLarge(_) => new(
+            ErrorKind::TooLarge,
+            "redb stores at most 3 GiB under one key".to_owned(),
+        ),
+        redb::Error::PreviousIo => new(
+            ErrorKind::Poisoned,
+            "after a failed write redb takes no more; close the store and open it again".to_owned(),
+        ),
+        redb::Error::DatabaseClosed => new(ErrorKind::Closed, String::new()),
+        _ => new(ErrorKind::Io, String::new()),
+    };
+    translated.with_source(error)
+}
