@@ -50,8 +50,8 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Corrupt`](crate::ErrorKind::Corrupt), naming group and indexes, for a record that fails its
-    /// checksum and for a hole (law 14); [`Io`](crate::ErrorKind::Io).
+    /// [`Corrupt`](crate::ErrorKind::Corrupt), naming group and indexes, for a record that fails
+    /// its checksum and for a hole (law 14); [`Io`](crate::ErrorKind::Io).
     fn read(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>>;
 
     /// The value of a stable key, as of the last commit.
@@ -66,8 +66,8 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`DiskFull`](crate::ErrorKind::DiskFull) or [`Io`](crate::ErrorKind::Io). Whether the batch is
-    /// there after reopening is then open; that it is there in part is not.
+    /// [`DiskFull`](crate::ErrorKind::DiskFull) or [`Io`](crate::ErrorKind::Io). Whether the batch
+    /// is there after reopening is then open; that it is there in part is not.
     fn commit(&self, batch: &Batch) -> Result<()>;
 
     /// Does a short slice (about a millisecond) of background work, such as giving purged space
@@ -91,10 +91,10 @@ pub trait Backend: Send + Sync + 'static {
 
 /// The options of a backend that keeps its data in a folder, and the way to open it.
 ///
-/// Creation and opening are apart, so that opening can never create: a store whose data went missing
-/// is reported, not replaced by an empty one. The pipeline calls [`create`](Self::create) on a
-/// temporary folder, syncs all of it, and renames it into place; a power cut during the first open
-/// leaves nothing or a whole store.
+/// Creation and opening are apart, so that opening can never create: a store whose data went
+/// missing is reported, not replaced by an empty one. The pipeline calls [`create`](Self::create)
+/// on a temporary folder, syncs all of it, and renames it into place; a power cut during the first
+/// open leaves nothing or a whole store.
 pub trait BackendConfig: Send + Sync + 'static {
     /// The backend's name, as [`Backend::name`].
     fn name(&self) -> &'static str;

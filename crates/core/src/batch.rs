@@ -17,7 +17,8 @@ pub struct Batch {
 /// Exhaustive on purpose: a new operation must break every backend's build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Appends entries, contiguous with each other and with the log as the operations before left it.
+    /// Appends entries, contiguous with each other and with the log as the operations before left
+    /// it.
     Append {
         /// The group.
         group: GroupId,

@@ -118,9 +118,11 @@ impl Bounds {
     /// [`ErrorKind::Purged`] when `from` is at or below the floor.
     pub fn truncate(self, from: u64) -> Result<Self> {
         if let Some(floor) = self.floor.filter(|&floor| from <= floor) {
-            return Err(Error::new(ErrorKind::Purged, "truncate").with_indexes(from..=floor).with_advice(
-                format!("the log is purged up to {floor}; what is purged was committed and cannot be undone"),
-            ));
+            return Err(Error::new(ErrorKind::Purged, "truncate")
+                .with_indexes(from..=floor)
+                .with_advice(format!(
+                    "the log is purged up to {floor}; what is purged was committed and stays gone"
+                )));
         }
         let entries = match self.entries {
             Some((first, _)) if from <= first => None,

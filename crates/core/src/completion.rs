@@ -82,7 +82,8 @@ impl Future for Pending {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(context).map(|received| {
-            // A completion always fires, at the latest when dropped, so the sender never goes unused.
+            // A completion always fires, at the latest when dropped, so the sender never goes
+            // unused.
             received.unwrap_or_else(|_| Err(Error::new(ErrorKind::Closed, "complete")))
         })
     }

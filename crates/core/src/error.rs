@@ -21,11 +21,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// let error = Error::new(ErrorKind::Gap, "append")
 ///     .with_group(GroupId(7))
 ///     .with_indexes(12..=14)
-///     .with_advice("the next index is 10");
+///     .with_advice("next is index 10");
 /// assert_eq!(error.kind(), ErrorKind::Gap);
 /// assert_eq!(
 ///     error.to_string(),
-///     "append failed: not contiguous with the log (group 7, indexes 12..=14): the next index is 10"
+///     "append failed: not contiguous with the log (group 7, indexes 12..=14): next is index 10"
 /// );
 /// ```
 #[derive(Clone)]

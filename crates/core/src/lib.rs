@@ -6,7 +6,8 @@
 //! * [`LogStore`] and [`StableStore`]: what an adapter consumes. Async, object-safe, one group.
 //! * [`Backend`] and [`BackendConfig`]: what an engine provides. Sync, bytes, many groups; a
 //!   [`Batch`] is durable when [`Backend::commit`] returns.
-//! * [`Bounds`]: the rules of one log (contiguous appends, truncate, purge, floor) as pure functions.
+//! * [`Bounds`]: the rules of one log (contiguous appends, truncate, purge, floor) as pure
+//!   functions.
 //! * [`envelope`]: the checksummed record every key-value engine stores.
 //! * [`MemoryBackend`]: the reference, obviously correct before fast.
 //! * [`Error`]: one error for all of it.

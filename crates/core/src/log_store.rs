@@ -15,8 +15,8 @@ use crate::{Bounds, Completion, Entry, IndexRange, Result};
 ///
 /// A write returns once it is accepted and visible; its [`Completion`] fires when it is durable
 /// (law 3). Completions of one store fire in submission order, across groups, appends, truncates,
-/// purges and stable keys. A write that is refused changes nothing, returns the error, and fires its
-/// completion with the same error. A call may wait for room in the store's queue (backpressure)
+/// purges and stable keys. A write that is refused changes nothing, returns the error, and fires
+/// its completion with the same error. A call may wait for room in the store's queue (backpressure)
 /// before it is accepted.
 ///
 /// # Failure
@@ -35,8 +35,8 @@ pub trait LogStore: Send + Sync {
     /// [`Closed`](crate::ErrorKind::Closed).
     async fn bounds(&self) -> Result<Bounds>;
 
-    /// Appends entries, which must be contiguous. Returns without waiting for the disk; from then on
-    /// every handle sees the entries. `done` fires when they are durable. An empty append is
+    /// Appends entries, which must be contiguous. Returns without waiting for the disk; from then
+    /// on every handle sees the entries. `done` fires when they are durable. An empty append is
     /// accepted, writes nothing, and completes in its turn.
     ///
     /// Laws `appends_are_contiguous`, `appended_entries_are_visible_at_once`,
@@ -44,13 +44,14 @@ pub trait LogStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Gap`](crate::ErrorKind::Gap) for a hole or an overlap, [`Purged`](crate::ErrorKind::Purged)
-    /// at or below the floor, [`TooLarge`](crate::ErrorKind::TooLarge); nothing changed.
+    /// [`Gap`](crate::ErrorKind::Gap) for a hole or an overlap,
+    /// [`Purged`](crate::ErrorKind::Purged) at or below the floor,
+    /// [`TooLarge`](crate::ErrorKind::TooLarge); nothing changed.
     async fn append(&self, entries: Vec<Entry>, done: Completion) -> Result<()>;
 
     /// The entries inside `range`, from one consistent state: all that the log holds there, or the
-    /// first of them up to `max_bytes` of payload, but at least one if there is any. Indexes that are
-    /// purged or not yet appended are left out; inside the log there is never a hole.
+    /// first of them up to `max_bytes` of payload, but at least one if there is any. Indexes that
+    /// are purged or not yet appended are left out; inside the log there is never a hole.
     ///
     /// Laws `reads_are_atomic_and_whole`, `reads_honour_every_kind_of_range`,
     /// `reads_honour_their_byte_cap`.
@@ -61,9 +62,9 @@ pub trait LogStore: Send + Sync {
     /// silently shorter answer (law 14). [`Io`](crate::ErrorKind::Io).
     async fn read(&self, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>>;
 
-    /// Drops `from` and every entry after it; beyond the end that is nothing. Visible at once, valid
-    /// while the entries are still in flight: their completions fire in their turn. `done` fires when
-    /// the truncation is durable.
+    /// Drops `from` and every entry after it; beyond the end that is nothing. Visible at once,
+    /// valid while the entries are still in flight: their completions fire in their turn. `done`
+    /// fires when the truncation is durable.
     ///
     /// Laws `truncate_drops_the_suffix`, `truncate_is_valid_while_entries_are_in_flight`.
     ///
@@ -75,8 +76,8 @@ pub trait LogStore: Send + Sync {
 
     /// Drops `up_to` and every entry before it, moves the purge floor there, and stores `id` as
     /// [`StableKey::PURGED`](crate::StableKey::PURGED), all in one batch. May lie beyond the last
-    /// entry or below the first; at or below the floor it changes nothing, `id` included. Visible at
-    /// once; `done` fires when it is durable. Space is given back in the background.
+    /// entry or below the first; at or below the floor it changes nothing, `id` included. Visible
+    /// at once; `done` fires when it is durable. Space is given back in the background.
     ///
     /// Laws `purge_drops_the_prefix_and_moves_the_floor`, `purge_may_pass_the_last_entry`,
     /// `purge_never_moves_the_floor_back`, `purged_space_is_given_back`.

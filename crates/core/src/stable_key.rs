@@ -3,8 +3,8 @@ use std::fmt;
 
 /// The name of a stable key: a small named value of a group, such as its vote.
 ///
-/// 1 to [`StableKey::MAX_LEN`] bytes of lower-case ASCII letters, digits, `-` and `_`. Checked once,
-/// when the name is made.
+/// 1 to [`StableKey::MAX_LEN`] bytes of lower-case ASCII letters, digits, `-` and `_`. Checked
+/// once, when the name is made.
 ///
 /// ```
 /// use raft_logstore_core::StableKey;

@@ -7,10 +7,12 @@ use raft_logstore_core::{Error, ErrorKind, Result};
 #[derive(Clone)]
 pub struct StoreConfig {
     /// How many bytes of writes may be waiting or in commit, over all groups; callers wait for room
-    /// when more would. 64 KiB to 4 GiB, default 64 MiB. A single larger write is let through alone.
+    /// when more would. 64 KiB to 4 GiB, default 64 MiB. A single larger write is let through
+    /// alone.
     pub queue_bytes: u64,
     /// How many bytes of durable entries stay in memory behind the ones in flight, over all groups,
-    /// oldest out first. 0 to 1 TiB, default 64 MiB. Each entry counts 96 bytes more than its payload.
+    /// oldest out first. 0 to 1 TiB, default 64 MiB. Each entry counts 96 bytes more than its
+    /// payload.
     pub cache_bytes: u64,
     /// How many bytes of writes one commit may carry; at least one write. 64 KiB to 1 GiB, default
     /// 8 MiB. Bounds what an engine holds in memory for one commit.
@@ -21,8 +23,8 @@ pub struct StoreConfig {
     pub reader_threads: usize,
     /// Opens a store although the engine came back with fewer commits than were acknowledged.
     ///
-    /// **Acknowledged data is lost then**, and this node may contradict what it told its peers. Only
-    /// for recovery by hand; default false.
+    /// **Acknowledged data is lost then**, and this node may contradict what it told its peers.
+    /// Only for recovery by hand; default false.
     pub accept_lost_commits: bool,
     /// Called each time a caller has to wait for room in the queue, with the bytes queued. Must be
     /// short.

@@ -34,7 +34,8 @@ pub(crate) struct Opened {
 }
 
 impl Directory {
-    /// Makes the directory if it is not there, checks that nothing foreign lies in it, and locks it.
+    /// Makes the directory if it is not there, checks that nothing foreign lies in it, and locks
+    /// it.
     ///
     /// # Errors
     ///
@@ -105,7 +106,8 @@ impl Directory {
         })
     }
 
-    /// Builds the backend aside and renames it into place, so that a power cut leaves nothing or all.
+    /// Builds the backend aside and renames it into place, so that a power cut leaves nothing or
+    /// all.
     fn create(&self, config: &dyn BackendConfig, data: &Path) -> Result<()> {
         let aside = self.path.join(aside_name(config.name()));
         let failed = |error| Error::io("create store", error).with_path(&aside);
@@ -201,12 +203,13 @@ fn refuse_foreign_content(path: &Path, backend: &str) -> Result<()> {
         let name = name.to_string_lossy().into_owned();
         let advice = if is_store && path.join(&name).is_dir() {
             format!(
-                "the directory holds a store of the backend {name:?}, not {backend:?}; open it with that \
-                 backend, or give another directory"
+                "the directory holds a store of the backend {name:?}, not {backend:?}; open it with \
+                 that backend, or give another directory"
             )
         } else {
             format!(
-                "the directory holds {name:?}, which is not part of a store; give an empty directory"
+                "the directory holds {name:?}, which is not part of a store; give an empty \
+                 directory"
             )
         };
         return Err(Error::new(ErrorKind::Format, "open")

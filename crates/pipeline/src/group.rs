@@ -34,7 +34,8 @@ impl Group {
     }
 
     /// Waits for room, then hands a write over: `plan` checks it against the group's state and says
-    /// what to queue, `apply` makes it visible. Both run under the group's lock, around the queueing.
+    /// what to queue, `apply` makes it visible. Both run under the group's lock, around the
+    /// queueing.
     async fn submit<P>(
         &self,
         bytes: u64,
@@ -416,7 +417,8 @@ impl Visible {
         })
     }
 
-    /// Whether what was planned from the disk is still there: not truncated, dropped or purged since.
+    /// Whether what was planned from the disk is still there: not truncated, dropped or purged
+    /// since.
     fn still_holds(&self, cold: &Cold) -> bool {
         self.rewrites == cold.rewrites && self.bounds.floor().is_none_or(|floor| floor < cold.first)
     }
@@ -458,7 +460,9 @@ impl Cold {
             return Err(Error::new(ErrorKind::Corrupt, "read")
                 .with_group(group)
                 .with_indexes(next.min(last)..=last)
-                .with_advice("entries that the log holds are missing on disk; restore this node from its peers"));
+                .with_advice(
+                    "entries that the log holds are missing on disk; rebuild this node from its peers",
+                ));
         }
         if whole {
             let mut bytes = payload_bytes(&entries);

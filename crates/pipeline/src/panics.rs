@@ -3,8 +3,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use raft_logstore_core::{Error, ErrorKind, Result};
 
-/// Runs code that is not the store's own, an engine's or a caller's; a panic inside becomes an error,
-/// so that it cannot take a thread of the store down with everybody who waits for it.
+/// Runs code that is not the store's own, an engine's or a caller's; a panic inside becomes an
+/// error, so that it cannot take a thread of the store down with everybody who waits for it.
 ///
 /// Unwind safety: after a failed commit the writer never commits to the engine again, and reads go
 /// through the engine's own locks.

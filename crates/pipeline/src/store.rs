@@ -65,12 +65,12 @@ impl Store {
     /// # Errors
     ///
     /// [`Locked`](ErrorKind::Locked) when the directory is open here or in another process;
-    /// [`Format`](ErrorKind::Format) when it holds another backend's store, something else, or a newer
-    /// format; [`LostCommits`](ErrorKind::LostCommits) when acknowledged commits are gone;
+    /// [`Format`](ErrorKind::Format) when it holds another backend's store, something else, or a
+    /// newer format; [`LostCommits`](ErrorKind::LostCommits) when acknowledged commits are gone;
     /// [`Corrupt`](ErrorKind::Corrupt), [`Config`](ErrorKind::Config),
-    /// [`DiskFull`](ErrorKind::DiskFull), [`Io`](ErrorKind::Io). Nothing on disk is changed then but
-    /// for the lock file, an interrupted creation that is cleared away, and whatever the engine does
-    /// to recover.
+    /// [`DiskFull`](ErrorKind::DiskFull), [`Io`](ErrorKind::Io). Nothing on disk is changed then
+    /// but for the lock file, an interrupted creation that is cleared away, and whatever the engine
+    /// does to recover.
     pub async fn open(
         dir: impl AsRef<Path>,
         backend: impl BackendConfig,
@@ -95,10 +95,11 @@ impl Store {
         .await
     }
 
-    /// A store over a backend that is open already: the in-memory reference, or a wrapper in a test.
+    /// A store over a backend that is open already: the in-memory reference, or a wrapper in a
+    /// test.
     ///
-    /// There is no directory, so there is no lock and no watermark: whether acknowledged commits are
-    /// missing cannot be told.
+    /// There is no directory, so there is no lock and no watermark: whether acknowledged commits
+    /// are missing cannot be told.
     ///
     /// # Errors
     ///
@@ -163,8 +164,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Closed`](ErrorKind::Closed), [`Corrupt`](ErrorKind::Corrupt), [`Io`](ErrorKind::Io). After a
-    /// failed commit it lists what is durable.
+    /// [`Closed`](ErrorKind::Closed), [`Corrupt`](ErrorKind::Corrupt), [`Io`](ErrorKind::Io). After
+    /// a failed commit it lists what is durable.
     pub async fn groups(&self) -> Result<Vec<GroupId>> {
         match self.barrier().await {
             Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
@@ -174,12 +175,13 @@ impl Store {
         self.shared.readers.run(|backend| backend.groups()).await
     }
 
-    /// Removes every trace of a group and returns when that is durable. Its handles stay usable: the
-    /// group is empty, as if never written.
+    /// Removes every trace of a group and returns when that is durable. Its handles stay usable:
+    /// the group is empty, as if never written.
     ///
     /// # Errors
     ///
-    /// [`Poisoned`](ErrorKind::Poisoned), [`Closed`](ErrorKind::Closed), or that of the failed commit.
+    /// [`Poisoned`](ErrorKind::Poisoned), [`Closed`](ErrorKind::Closed), or that of the failed
+    /// commit.
     pub async fn drop_group(&self, id: GroupId) -> Result<()> {
         self.group(id).remove().await
     }
@@ -191,7 +193,8 @@ impl Store {
 
     /// Writes what waits, fires every completion, closes the engine and releases the directory.
     ///
-    /// Every other handle answers [`Closed`](ErrorKind::Closed) from then on. Closing twice is fine.
+    /// Every other handle answers [`Closed`](ErrorKind::Closed) from then on. Closing twice is
+    /// fine.
     ///
     /// # Errors
     ///

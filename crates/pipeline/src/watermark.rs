@@ -13,9 +13,9 @@
 //! ```
 //!
 //! A slot is overwritten in place after each durable commit and not synced, so the file is at or
-//! behind the truth, never ahead of it. Two slots in sectors of their own: a torn write of one leaves
-//! the other, which is one commit behind. An engine that comes back with a smaller sequence has lost
-//! acknowledged commits.
+//! behind the truth, never ahead of it. Two slots in sectors of their own: a torn write of one
+//! leaves the other, which is one commit behind. An engine that comes back with a smaller sequence
+//! has lost acknowledged commits.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -140,7 +140,8 @@ fn decode(slot: &[u8; SLOT_LEN]) -> Result<Option<u64>> {
     let version = u32::from_le_bytes([body[8], body[9], body[10], body[11]]);
     if version != VERSION {
         return Err(Error::new(ErrorKind::Format, "open watermark").with_advice(format!(
-            "the file has format {version}, this version reads {VERSION}; open it with the version that wrote it"
+            "the file has format {version}, this version reads {VERSION}; open it with the version \
+             that wrote it"
         )));
     }
     let mut sequence = [0; 8];

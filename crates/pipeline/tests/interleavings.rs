@@ -253,12 +253,11 @@ fn a_failed_commit_answers_everybody_and_shows_what_is_durable() {
 #[test]
 fn callers_waiting_for_room_all_get_in_or_are_refused() {
     explore(|| {
-        let memory = MemoryBackend::new();
         let config = StoreConfig {
             queue_bytes: 64 << 10,
             ..one_reader()
         };
-        let store = store_over(memory.clone(), config);
+        let store = store_over(MemoryBackend::new(), config);
         let callers: Vec<_> = (1..=3)
             .map(|id| {
                 let group = store.group(GroupId(id));

@@ -1,0 +1,109 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use raft_logstore_core::{BackendConfig, GroupId, Result};
+use raft_logstore_pipeline::{Store, StoreConfig};
+
+use crate::commit_control::ControlledConfig;
+use crate::{CommitControl, ControlledSubject, Feature, Log, OpenStore, SharedMemory, Subject};
+
+/// A backend, tested through [`Store`].
+///
+/// ```no_run
+/// # use raft_logstore_core::BackendConfig;
+/// # fn main_of<C: BackendConfig + Clone>(config: C) -> std::process::ExitCode {
+/// raft_logstore_conformance::main(raft_logstore_conformance::StoreSubject::new(config))
+/// # }
+/// ```
+pub struct StoreSubject<C> {
+    backend: C,
+    store: StoreConfig,
+    without: Vec<(Feature, &'static str)>,
+}
+
+impl<C: BackendConfig + Clone> StoreSubject<C> {
+    /// Stores of this backend, with the default [`StoreConfig`].
+    pub fn new(backend: C) -> Self {
+        Self {
+            backend,
+            store: StoreConfig::default(),
+            without: Vec::new(),
+        }
+    }
+
+    /// Changes the options of the store above the backend.
+    #[must_use]
+    pub fn with_config(self, store: StoreConfig) -> Self {
+        Self { store, ..self }
+    }
+
+    /// Says that the backend does without a feature, and why.
+    #[must_use]
+    pub fn without(mut self, feature: Feature, reason: &'static str) -> Self {
+        self.without.push((feature, reason));
+        self
+    }
+
+    fn cold(&self) -> StoreConfig {
+        StoreConfig {
+            cache_bytes: 0,
+            ..self.store.clone()
+        }
+    }
+}
+
+impl StoreSubject<SharedMemory> {
+    /// The in-memory reference backend. It has a directory for its lock and watermark alone.
+    pub fn memory() -> Self {
+        Self::new(SharedMemory::default()).without(Feature::Disk, "keeps nothing on disk")
+    }
+}
+
+impl<C: BackendConfig + Clone> Subject for StoreSubject<C> {
+    fn open(&self, dir: &Path) -> Result<Box<dyn OpenStore>> {
+        let store = block_on(Store::open(dir, self.backend.clone(), self.store.clone()))?;
+        Ok(Box::new(store))
+    }
+
+    fn open_cold(&self, dir: &Path) -> Result<Box<dyn OpenStore>> {
+        let store = block_on(Store::open(dir, self.backend.clone(), self.cold()))?;
+        Ok(Box::new(store))
+    }
+
+    fn lacks(&self, feature: Feature) -> Option<&'static str> {
+        self.without
+            .iter()
+            .find(|(without, _)| *without == feature)
+            .map(|(_, reason)| *reason)
+    }
+
+    fn controlled(&self) -> Option<&dyn ControlledSubject> {
+        Some(self)
+    }
+}
+
+impl<C: BackendConfig + Clone> ControlledSubject for StoreSubject<C> {
+    fn open_controlled(&self, dir: &Path, control: &CommitControl) -> Result<Box<dyn OpenStore>> {
+        let backend = ControlledConfig::new(self.backend.clone(), control.clone());
+        Ok(Box::new(block_on(Store::open(dir, backend, self.cold()))?))
+    }
+}
+
+impl OpenStore for Store {
+    fn group(&self, id: GroupId) -> Result<Arc<dyn Log>> {
+        Ok(Arc::new(Store::group(self, id)))
+    }
+
+    fn groups(&self) -> Result<Vec<GroupId>> {
+        block_on(Store::groups(self))
+    }
+
+    fn drop_group(&self, id: GroupId) -> Result<()> {
+        block_on(Store::drop_group(self, id))
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        block_on(Store::close(&self))
+    }
+}

@@ -1,0 +1,84 @@
+use std::path::Path;
+
+use raft_logstore_core::Result;
+
+use crate::{CommitControl, OpenStore};
+
+/// A kind of store, as the suite tests it: something that opens stores in directories.
+///
+/// One method is required. The suite gives every case an empty directory of its own, and opens the
+/// same directory again where a law speaks of reopening.
+pub trait Subject: Send + Sync + 'static {
+    /// Opens the store in `dir`, an existing directory; empty the first time, what the store left
+    /// there later on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; [`Locked`](raft_logstore_core::ErrorKind::Locked) when it is open already.
+    fn open(&self, dir: &Path) -> Result<Box<dyn OpenStore>>;
+
+    /// Opens the store so that as little as possible of the log stays in memory, and reads reach the
+    /// disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    fn open_cold(&self, dir: &Path) -> Result<Box<dyn OpenStore>> {
+        self.open(dir)
+    }
+
+    /// Why the store does without a feature; `None` when it has it. Cases that need a missing
+    /// feature are ignored, and the reason is shown with them.
+    fn lacks(&self, _feature: Feature) -> Option<&'static str> {
+        None
+    }
+
+    /// How to put the store's commits under control, if it has commits that can be.
+    fn controlled(&self) -> Option<&dyn ControlledSubject> {
+        None
+    }
+
+    /// Calls `work` where the store can run: inside the async runtime it needs, if it needs one.
+    /// Every thread of the suite that touches the store goes through here.
+    fn within(&self, work: &mut dyn FnMut()) {
+        work();
+    }
+}
+
+/// A [`Subject`] whose commits the suite can hold back, watch and fail.
+pub trait ControlledSubject {
+    /// Opens the store with every commit under `control`, and otherwise as
+    /// [`open_cold`](Subject::open_cold): then one read spans the disk and what is in flight.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subject::open`].
+    fn open_controlled(&self, dir: &Path, control: &CommitControl) -> Result<Box<dyn OpenStore>>;
+}
+
+/// What a store may do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// What was written is there after closing the store and opening the directory again.
+    Reopen,
+    /// More than one group, listing them and dropping one.
+    Groups,
+    /// Handles that outlive the closing of the store, and refuse everything then.
+    Close,
+    /// A directory that only one store can have open.
+    Lock,
+    /// Files in the directory, whose size says what the store uses.
+    Disk,
+    /// Commits that can be held back, watched and failed ([`Subject::controlled`]).
+    CommitControl,
+}
+
+/// Why `subject` does without `feature`; `None` when it has it.
+pub(crate) fn lacks(subject: &dyn Subject, feature: Feature) -> Option<&'static str> {
+    match feature {
+        Feature::CommitControl if subject.controlled().is_none() => {
+            Some("its commits cannot be controlled")
+        }
+        _ => subject.lacks(feature),
+    }
+}

@@ -1,0 +1,303 @@
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use raft_logstore_conformance::Log;
+use raft_logstore_core::{
+    Bounds, Completion, Entry, Error, ErrorKind, GroupId, IndexRange, LogStore, LogStoreExt,
+    Result, StableKey, StableStore,
+};
+
+use super::Fault;
+use super::subject::Shared;
+
+/// A handle that forwards to a correct one, except for the fault.
+pub(super) struct BrokenLog {
+    group: GroupId,
+    inner: Arc<dyn Log>,
+    /// Where stable keys go.
+    keys: Arc<dyn Log>,
+    shared: Arc<Shared>,
+    /// What a handle that freezes has seen first.
+    frozen_log: Mutex<Option<Vec<Entry>>>,
+    frozen_vote: Mutex<Option<Option<Bytes>>>,
+    /// Appends that wait for the next vote.
+    overtaken: Mutex<Vec<(Vec<Entry>, Completion)>>,
+}
+
+impl BrokenLog {
+    pub(super) fn new(
+        group: GroupId,
+        inner: Arc<dyn Log>,
+        keys: Arc<dyn Log>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            group,
+            inner,
+            keys,
+            shared,
+            frozen_log: Mutex::default(),
+            frozen_vote: Mutex::default(),
+            overtaken: Mutex::default(),
+        }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.shared.fault == fault
+    }
+
+    /// Hides what a write to a store that failed, or was refused, returns.
+    fn forgive(&self, result: Result<()>) -> Result<()> {
+        match result {
+            Err(error)
+                if self.has(Fault::FailureIgnored) && error.kind() == ErrorKind::Poisoned =>
+            {
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// The completion of a write as the fault leaves it.
+    fn completion(&self, done: Completion) -> Completion {
+        match self.shared.fault {
+            Fault::RefusalCompletesOk | Fault::FailureIgnored => Completion::new(|result| {
+                let refused = |error: &Error| error.kind() != ErrorKind::Closed;
+                done.complete(
+                    result.or_else(|error| if refused(&error) { Ok(()) } else { Err(error) }),
+                );
+            }),
+            _ => self.shared.completion(done),
+        }
+    }
+
+    async fn lose_vote(&self, fault: Fault) -> Result<()> {
+        if !self.has(fault) {
+            return Ok(());
+        }
+        self.inner
+            .put(&StableKey::VOTE, None, Completion::ignore())
+            .await
+    }
+}
+
+#[async_trait]
+impl LogStore for BrokenLog {
+    async fn bounds(&self) -> Result<Bounds> {
+        let bounds = match self.inner.bounds().await {
+            Err(error) if self.has(Fault::ClosedAnswers) && error.kind() == ErrorKind::Closed => {
+                return Ok(Bounds::default());
+            }
+            bounds => bounds?,
+        };
+        let entries = bounds.first().zip(bounds.last());
+        match self.shared.fault {
+            Fault::EmptyLogForgetsFloor if bounds.is_empty() => Ok(Bounds::default()),
+            Fault::ReopenForgetsFloor if self.shared.reopened => Bounds::new(None, entries),
+            Fault::FloorGoesBack => {
+                let floor = self.shared.floors.lock().unwrap().get(&self.group).copied();
+                Bounds::new(floor.or(bounds.floor()), entries)
+            }
+            _ => Ok(bounds),
+        }
+    }
+
+    async fn append(&self, entries: Vec<Entry>, done: Completion) -> Result<()> {
+        let (first, last) = (
+            entries.first().map(|e| e.index),
+            entries.last().map(|e| e.index),
+        );
+        let end = self.inner.last_index().await.unwrap_or_default();
+        match self.shared.fault {
+            Fault::GapAccepted if first.zip(end).is_some_and(|(first, end)| first > end + 1) => {
+                done.complete(Ok(()));
+                return Ok(());
+            }
+            Fault::OverlapReplaces if first <= end => {
+                if let Some(first) = first {
+                    // Refused at or below the floor: then the append is refused as well.
+                    drop(self.inner.truncate(first, Completion::ignore()).await);
+                }
+            }
+            Fault::VoteOvertakesLog if !entries.is_empty() => {
+                self.overtaken.lock().unwrap().push((entries, done));
+                return Ok(());
+            }
+            Fault::VisibleWhenDurable => {
+                let (shared, group) = (Arc::clone(&self.shared), self.group);
+                let done = Completion::new(move |result| {
+                    shared
+                        .durable
+                        .lock()
+                        .unwrap()
+                        .insert(group, last.unwrap_or(0));
+                    done.complete(result);
+                });
+                return self.inner.append(entries, done).await;
+            }
+            _ => {}
+        }
+        self.forgive(self.inner.append(entries, self.completion(done)).await)
+    }
+
+    async fn read(&self, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
+        let Some((first, last)) = range.bounds() else {
+            return self.inner.read(range, max_bytes).await;
+        };
+        match self.shared.fault {
+            Fault::VisibleWhenDurable => {
+                let durable = self
+                    .shared
+                    .durable
+                    .lock()
+                    .unwrap()
+                    .get(&self.group)
+                    .copied();
+                let durable = durable.unwrap_or(u64::MAX);
+                self.inner
+                    .read(range.intersect((0..=durable).into()), max_bytes)
+                    .await
+            }
+            Fault::TornReads => {
+                let middle = self.inner.bounds().await?.first().unwrap_or(0) + 100;
+                let (below, above) = (IndexRange::new(..middle), IndexRange::new(middle..));
+                let mut found = self.inner.read(range.intersect(below), max_bytes).await?;
+                thread::sleep(Duration::from_micros(200));
+                found.extend(self.inner.read(range.intersect(above), max_bytes).await?);
+                Ok(found)
+            }
+            Fault::FrozenReader => {
+                let all = self.inner.read(IndexRange::new(..), u64::MAX).await?;
+                let mut frozen = self.frozen_log.lock().unwrap();
+                let frozen = frozen.get_or_insert(all);
+                let inside = |entry: &&Entry| (first..=last).contains(&entry.index);
+                Ok(frozen.iter().filter(inside).cloned().collect())
+            }
+            Fault::RangeEndExcluded => {
+                self.inner
+                    .read(IndexRange::new(first..last), max_bytes)
+                    .await
+            }
+            Fault::CapIgnored => self.inner.read(range, u64::MAX).await,
+            Fault::CapReturnsNothing => {
+                let found = self.inner.read(range, max_bytes).await?;
+                let too_large = found
+                    .first()
+                    .is_some_and(|e| e.payload.len() as u64 > max_bytes);
+                Ok(if too_large { Vec::new() } else { found })
+            }
+            Fault::ClosedAnswers => Ok(self.inner.read(range, max_bytes).await.unwrap_or_default()),
+            _ => self.inner.read(range, max_bytes).await,
+        }
+    }
+
+    async fn truncate(&self, from: u64, done: Completion) -> Result<()> {
+        let from = if self.has(Fault::TruncateKeepsOne) {
+            from.saturating_add(1)
+        } else {
+            from
+        };
+        self.forgive(self.inner.truncate(from, self.completion(done)).await)?;
+        self.lose_vote(Fault::TruncateLosesVote).await
+    }
+
+    async fn purge(&self, up_to: u64, id: Bytes, done: Completion) -> Result<()> {
+        let (mut up_to, mut id) = (up_to, id);
+        let bounds = self.inner.bounds().await?;
+        match self.shared.fault {
+            Fault::PurgeStopsAtLast => up_to = up_to.min(bounds.last().unwrap_or(0)),
+            Fault::FloorGoesBack if bounds.first().is_some() || bounds.floor() >= Some(up_to) => {
+                self.shared.floors.lock().unwrap().insert(self.group, up_to);
+            }
+            Fault::PurgeStoresOldId => {
+                id = self
+                    .inner
+                    .get(&StableKey::PURGED)
+                    .await?
+                    .unwrap_or_else(|| vec![0; 8].into());
+            }
+            Fault::SpaceNeverGivenBack => self.shared.litter(),
+            _ => {}
+        }
+        self.forgive(self.inner.purge(up_to, id, self.completion(done)).await)?;
+        self.lose_vote(Fault::PurgeLosesVote).await
+    }
+}
+
+#[async_trait]
+impl StableStore for BrokenLog {
+    async fn get(&self, key: &StableKey) -> Result<Option<Bytes>> {
+        if self.has(Fault::VoteInMemory) && *key == StableKey::VOTE {
+            return Ok(self
+                .shared
+                .votes
+                .lock()
+                .unwrap()
+                .get(&self.group)
+                .cloned()
+                .flatten());
+        }
+        if self.has(Fault::LazyAhead)
+            && let Some(value) = self
+                .shared
+                .aside
+                .lock()
+                .unwrap()
+                .get(&(self.group, key.clone()))
+        {
+            return Ok(Some(value.clone()));
+        }
+        let value = match self.keys.get(key).await {
+            Err(_) if self.has(Fault::ClosedAnswers) => return Ok(None),
+            value => value?,
+        };
+        if self.has(Fault::FrozenVote) && *key == StableKey::VOTE {
+            return Ok(self
+                .frozen_vote
+                .lock()
+                .unwrap()
+                .get_or_insert(value)
+                .clone());
+        }
+        Ok(value)
+    }
+
+    async fn put(&self, key: &StableKey, value: Option<Bytes>, done: Completion) -> Result<()> {
+        if self.has(Fault::VoteInMemory) && *key == StableKey::VOTE {
+            self.shared.votes.lock().unwrap().insert(self.group, value);
+            // Completes in its turn, though nothing is written.
+            return self.inner.append(Vec::new(), done).await;
+        }
+        if self.has(Fault::VoteOvertakesLog) {
+            let (voted, durable) = Completion::pending();
+            self.keys.put(key, value, voted).await?;
+            durable.await?;
+            let overtaken = std::mem::take(&mut *self.overtaken.lock().unwrap());
+            for (entries, done) in overtaken {
+                self.inner.append(entries, done).await?;
+            }
+            done.complete(Ok(()));
+            return Ok(());
+        }
+        self.forgive(self.keys.put(key, value, self.completion(done)).await)
+    }
+
+    async fn put_lazy(&self, key: &StableKey, value: Option<Bytes>) -> Result<()> {
+        match (self.shared.fault, value) {
+            (Fault::LazyIsNever, _) => Ok(()),
+            (Fault::LazyIsSynced, value) => self.keys.put(key, value, Completion::ignore()).await,
+            (Fault::LazyAhead, Some(value)) => {
+                self.shared
+                    .aside
+                    .lock()
+                    .unwrap()
+                    .insert((self.group, key.clone()), value);
+                Ok(())
+            }
+            (_, value) => self.forgive(self.keys.put_lazy(key, value).await),
+        }
+    }
+}

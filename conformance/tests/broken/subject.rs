@@ -1,0 +1,186 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_executor::block_on;
+use raft_logstore_conformance::{
+    CommitControl, ControlledSubject, Feature, Log, OpenStore, SharedMemory, StoreSubject, Subject,
+};
+use raft_logstore_core::{Completion, GroupId, Result, StableKey};
+
+use super::Fault;
+use super::log::BrokenLog;
+
+/// Opens correct stores in memory, and wraps them in one fault.
+pub(crate) struct BrokenSubject {
+    inner: StoreSubject<SharedMemory>,
+    fault: Fault,
+    opens: AtomicU64,
+    /// What `LazyAhead` writes to, durable at once.
+    aside: Arc<Mutex<BTreeMap<(GroupId, StableKey), Bytes>>>,
+}
+
+impl BrokenSubject {
+    pub(crate) fn new(fault: Fault) -> Self {
+        let (inner, opens, aside) = (StoreSubject::memory(), AtomicU64::new(0), Arc::default());
+        Self {
+            inner,
+            fault,
+            opens,
+            aside,
+        }
+    }
+
+    fn wrap(&self, dir: &Path, inner: Box<dyn OpenStore>) -> Box<dyn OpenStore> {
+        Box::new(BrokenStore {
+            inner,
+            shared: Arc::new(Shared {
+                fault: self.fault,
+                dir: dir.to_owned(),
+                reopened: self.opens.fetch_add(1, Ordering::SeqCst) > 0,
+                writes: AtomicU64::new(0),
+                swapped: Mutex::default(),
+                votes: Mutex::default(),
+                floors: Mutex::default(),
+                durable: Mutex::default(),
+                aside: Arc::clone(&self.aside),
+            }),
+            handles: Mutex::default(),
+        })
+    }
+
+    fn dir(&self, dir: &Path) -> PathBuf {
+        if self.fault != Fault::NoLock {
+            return dir.to_owned();
+        }
+        dir.join(self.opens.load(Ordering::SeqCst).to_string())
+    }
+}
+
+impl Subject for BrokenSubject {
+    fn open(&self, dir: &Path) -> Result<Box<dyn OpenStore>> {
+        let dir = self.dir(dir);
+        Ok(self.wrap(&dir, self.inner.open(&dir)?))
+    }
+
+    fn open_cold(&self, dir: &Path) -> Result<Box<dyn OpenStore>> {
+        let dir = self.dir(dir);
+        Ok(self.wrap(&dir, self.inner.open_cold(&dir)?))
+    }
+
+    fn lacks(&self, feature: Feature) -> Option<&'static str> {
+        match feature {
+            // It keeps files indeed, and never removes them.
+            Feature::Disk if self.fault == Fault::SpaceNeverGivenBack => None,
+            feature => self.inner.lacks(feature),
+        }
+    }
+
+    fn controlled(&self) -> Option<&dyn ControlledSubject> {
+        Some(self)
+    }
+}
+
+impl ControlledSubject for BrokenSubject {
+    fn open_controlled(&self, dir: &Path, control: &CommitControl) -> Result<Box<dyn OpenStore>> {
+        let dir = self.dir(dir);
+        Ok(self.wrap(&dir, self.inner.open_controlled(&dir, control)?))
+    }
+}
+
+/// What the handles of one open store share.
+pub(super) struct Shared {
+    pub(super) fault: Fault,
+    dir: PathBuf,
+    pub(super) reopened: bool,
+    writes: AtomicU64,
+    swapped: Mutex<Option<Completion>>,
+    pub(super) votes: Mutex<BTreeMap<GroupId, Option<Bytes>>>,
+    pub(super) floors: Mutex<BTreeMap<GroupId, u64>>,
+    /// The last index that is durable, for `VisibleWhenDurable`.
+    pub(super) durable: Mutex<BTreeMap<GroupId, u64>>,
+    pub(super) aside: Arc<Mutex<BTreeMap<(GroupId, StableKey), Bytes>>>,
+}
+
+impl Shared {
+    /// What becomes of a caller's completion on its way to the correct store.
+    pub(super) fn completion(&self, done: Completion) -> Completion {
+        match self.fault {
+            Fault::CompletionLost if self.writes.fetch_add(1, Ordering::SeqCst) % 5 == 4 => {
+                std::mem::forget(done);
+                Completion::ignore()
+            }
+            Fault::CompletionsSwapped => {
+                let mut waiting = self.swapped.lock().unwrap();
+                let Some(earlier) = waiting.take() else {
+                    *waiting = Some(done);
+                    return Completion::ignore();
+                };
+                Completion::new(move |result| {
+                    done.complete(result.clone());
+                    earlier.complete(result);
+                })
+            }
+            Fault::CompletesEarly => {
+                done.complete(Ok(()));
+                Completion::ignore()
+            }
+            _ => done,
+        }
+    }
+
+    /// Leaves a file of 8 MiB behind.
+    pub(super) fn litter(&self) {
+        let number = self.writes.fetch_add(1, Ordering::SeqCst);
+        fs::write(
+            self.dir.join(format!("memory/segment-{number}")),
+            vec![7; 8 << 20],
+        )
+        .unwrap();
+    }
+}
+
+struct BrokenStore {
+    inner: Box<dyn OpenStore>,
+    shared: Arc<Shared>,
+    handles: Mutex<BTreeSet<GroupId>>,
+}
+
+impl OpenStore for BrokenStore {
+    fn group(&self, id: GroupId) -> Result<Arc<dyn Log>> {
+        self.handles.lock().unwrap().insert(id);
+        let keys = match self.shared.fault {
+            Fault::GroupsShareKeys => self.inner.group(GroupId(1))?,
+            _ => self.inner.group(id)?,
+        };
+        let log = BrokenLog::new(id, self.inner.group(id)?, keys, Arc::clone(&self.shared));
+        Ok(Arc::new(log))
+    }
+
+    fn groups(&self) -> Result<Vec<GroupId>> {
+        let mut groups = self.inner.groups()?;
+        if self.shared.fault == Fault::HandlesAreListed {
+            groups.extend(&*self.handles.lock().unwrap());
+            groups.sort_unstable();
+            groups.dedup();
+        }
+        Ok(groups)
+    }
+
+    fn drop_group(&self, id: GroupId) -> Result<()> {
+        let log = self.inner.group(id)?;
+        let vote = block_on(log.get(&StableKey::VOTE))?;
+        self.inner.drop_group(id)?;
+        match self.shared.fault {
+            Fault::DropKeepsVote => block_on(log.put(&StableKey::VOTE, vote, Completion::ignore())),
+            _ => Ok(()),
+        }
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        self.inner.close()
+    }
+}
