@@ -1,0 +1,267 @@
+//! Vote, committed, purged and bounds, while the store lives and after it is opened again.
+
+#![allow(clippy::unwrap_used)] // helpers of tests, too, state what they expect by unwrapping
+
+mod support;
+
+use std::io;
+
+use openraft::storage::{RaftLogReader, RaftLogStorage};
+use raft_logstore_core::{GroupId, MemoryBackend, StableKey, StableStore, StableStoreExt};
+use raft_logstore_pipeline::{Store, StoreConfig};
+use raft_logstore_redb::RedbConfig;
+use rstest::rstest;
+use tempfile::TempDir;
+
+use support::{append, entries, fresh_log, id, ids, log, state, store, vote};
+
+#[tokio::test]
+async fn a_reader_sees_the_newest_vote() {
+    let mut log = fresh_log().await;
+    let mut reader = log.get_log_reader().await;
+    assert_eq!(reader.read_vote().await.unwrap(), None);
+    for term in 1..=3 {
+        log.save_vote(&vote(term)).await.unwrap();
+        assert_eq!(reader.read_vote().await.unwrap(), Some(vote(term)));
+    }
+}
+
+#[tokio::test]
+async fn vote_and_committed_survive_truncate_and_purge() {
+    let mut log = fresh_log().await;
+    append(&mut log, entries(1, 1..=9)).await;
+    log.save_vote(&vote(2)).await.unwrap();
+    log.save_committed(Some(id(1, 5))).await.unwrap();
+
+    log.truncate_after(Some(id(1, 7))).await.unwrap();
+    log.purge(id(1, 3)).await.unwrap();
+    assert_eq!(
+        log.get_log_reader().await.read_vote().await.unwrap(),
+        Some(vote(2))
+    );
+    assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 5)));
+}
+
+#[tokio::test]
+async fn truncating_everything_keeps_what_is_purged() {
+    let mut log = fresh_log().await;
+    append(&mut log, entries(1, 1..=9)).await;
+    log.purge(id(1, 4)).await.unwrap();
+
+    log.truncate_after(None).await.unwrap();
+    assert_eq!(state(&mut log).await, (Some(id(1, 4)), Some(id(1, 4))));
+    append(&mut log, entries(2, 5..=6)).await;
+    assert_eq!(state(&mut log).await, (Some(id(1, 4)), Some(id(2, 6))));
+}
+
+#[tokio::test]
+async fn truncating_into_what_is_purged_is_refused() {
+    let mut log = fresh_log().await;
+    append(&mut log, entries(1, 1..=9)).await;
+    log.purge(id(1, 4)).await.unwrap();
+
+    let refused = log.truncate_after(Some(id(1, 2))).await.unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(state(&mut log).await, (Some(id(1, 4)), Some(id(1, 9))));
+}
+
+#[tokio::test]
+async fn truncating_beyond_the_end_changes_nothing() {
+    let mut log = fresh_log().await;
+    append(&mut log, entries(1, 1..=3)).await;
+    for beyond in [3, 4, u64::MAX] {
+        log.truncate_after(Some(id(1, beyond))).await.unwrap();
+        assert_eq!(
+            state(&mut log).await,
+            (None, Some(id(1, 3))),
+            "after {beyond}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn purge_is_idempotent_and_never_goes_back() {
+    let mut log = fresh_log().await;
+    append(&mut log, entries(1, 1..=9)).await;
+    log.purge(id(1, 6)).await.unwrap();
+
+    // Again, back, and back with another leader: nothing changes.
+    for purged in [id(1, 6), id(1, 2), id(7, 6)] {
+        log.purge(purged).await.unwrap();
+        assert_eq!(
+            state(&mut log).await,
+            (Some(id(1, 6)), Some(id(1, 9))),
+            "purge {purged}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn purge_beyond_the_end_leaves_an_empty_log_that_ends_there() {
+    let mut log = fresh_log().await;
+    append(&mut log, entries(1, 1..=3)).await;
+    log.purge(id(4, 20)).await.unwrap();
+    assert_eq!(state(&mut log).await, (Some(id(4, 20)), Some(id(4, 20))));
+
+    append(&mut log, entries(4, 21..=22)).await;
+    let mut reader = log.get_log_reader().await;
+    assert_eq!(ids(&mut reader, ..).await, [id(4, 21), id(4, 22)]);
+}
+
+/// One of the two kinds of store, which can be closed and opened again.
+enum Disk {
+    Memory(MemoryBackend),
+    Redb(TempDir),
+}
+
+impl Disk {
+    fn memory() -> Self {
+        Self::Memory(MemoryBackend::new())
+    }
+
+    fn redb() -> Self {
+        Self::Redb(TempDir::new().unwrap())
+    }
+
+    async fn open(&self) -> Store {
+        match self {
+            Self::Memory(memory) => store(memory).await,
+            Self::Redb(dir) => {
+                let config = StoreConfig::default();
+                Store::open(dir.path(), RedbConfig::default(), config)
+                    .await
+                    .unwrap()
+            }
+        }
+    }
+}
+
+#[rstest]
+#[case::memory(Disk::memory())]
+#[case::redb(Disk::redb())]
+#[tokio::test]
+async fn everything_survives_reopening(#[case] disk: Disk) {
+    // A log whose purged id has a term of its own.
+    let store = disk.open().await;
+    let mut before = log(&store);
+    append(&mut before, entries(2, 1..=4)).await;
+    append(&mut before, entries(3, 5..=9)).await;
+    before.save_vote(&vote(5)).await.unwrap();
+    before.save_committed(Some(id(3, 7))).await.unwrap();
+    before.purge(id(2, 4)).await.unwrap();
+    before.truncate_after(Some(id(3, 8))).await.unwrap();
+    let expected = before
+        .get_log_reader()
+        .await
+        .try_get_log_entries(..)
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+
+    let store = disk.open().await;
+    let mut after = log(&store);
+    assert_eq!(state(&mut after).await, (Some(id(2, 4)), Some(id(3, 8))));
+    assert_eq!(after.read_committed().await.unwrap(), Some(id(3, 7)));
+    let mut reader = after.get_log_reader().await;
+    assert_eq!(reader.read_vote().await.unwrap(), Some(vote(5)));
+    assert_eq!(reader.try_get_log_entries(..).await.unwrap(), expected);
+
+    // And the log goes on from there.
+    append(&mut after, entries(6, 9..=9)).await;
+    assert_eq!(state(&mut after).await, (Some(id(2, 4)), Some(id(6, 9))));
+    store.close().await.unwrap();
+}
+
+#[rstest]
+#[case::memory(Disk::memory())]
+#[case::redb(Disk::redb())]
+#[tokio::test]
+async fn a_purged_empty_log_survives_reopening(#[case] disk: Disk) {
+    let store = disk.open().await;
+    log(&store).purge(id(7, 30)).await.unwrap();
+    store.close().await.unwrap();
+
+    let store = disk.open().await;
+    assert_eq!(
+        state(&mut log(&store)).await,
+        (Some(id(7, 30)), Some(id(7, 30)))
+    );
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn committed_goes_back_and_away() {
+    let mut log = fresh_log().await;
+    append(&mut log, entries(1, 1..=9)).await;
+    for committed in [Some(id(1, 8)), Some(id(1, 3)), None] {
+        log.save_committed(committed).await.unwrap();
+        assert_eq!(log.read_committed().await.unwrap(), committed);
+    }
+}
+
+#[tokio::test]
+async fn committed_never_passes_the_last_entry() {
+    let mut log = fresh_log().await;
+
+    // Of an empty log nothing is committed.
+    log.save_committed(Some(id(1, 8))).await.unwrap();
+    assert_eq!(log.read_committed().await.unwrap(), None);
+
+    append(&mut log, entries(1, 1..=5)).await;
+    assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 5)));
+
+    // Nor beyond the floor of a purged one.
+    log.purge(id(1, 6)).await.unwrap();
+    assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 6)));
+}
+
+#[rstest]
+#[case::to_an_entry(Some(id(1, 4)))]
+#[case::to_nothing(None)]
+#[tokio::test]
+async fn truncating_below_committed_lowers_it(#[case] last: Option<support::LogId>) {
+    let mut log = fresh_log().await;
+    append(&mut log, entries(1, 1..=9)).await;
+    log.save_committed(Some(id(1, 8))).await.unwrap();
+    log.truncate_after(last).await.unwrap();
+
+    // Entries appended in place of the old ones are not committed.
+    append(
+        &mut log,
+        entries(2, last.map_or(1, |last| last.index + 1)..=9),
+    )
+    .await;
+    assert_eq!(log.read_committed().await.unwrap(), last);
+}
+
+#[tokio::test]
+async fn a_committed_entry_that_is_another_in_the_log_is_an_error() {
+    let mut log = fresh_log().await;
+    append(&mut log, entries(1, 1..=5)).await;
+    for wrong in [id(2, 4), id(0, 9)] {
+        log.save_committed(Some(wrong)).await.unwrap();
+        let error = log.read_committed().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{wrong}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_vote_that_cannot_be_decoded_is_an_error() {
+    let store = store(&MemoryBackend::new()).await;
+    let group = store.group(GroupId(1));
+    group
+        .set(&StableKey::VOTE, vec![0xc1].into())
+        .await
+        .unwrap();
+    group
+        .put_lazy(&StableKey::COMMITTED, Some(vec![0xc1].into()))
+        .await
+        .unwrap();
+
+    let mut log = log(&store);
+    let vote = log.get_log_reader().await.read_vote().await.unwrap_err();
+    assert_eq!(vote.kind(), io::ErrorKind::InvalidData);
+    assert!(vote.to_string().contains("vote"), "{vote}");
+    let committed = log.read_committed().await.unwrap_err();
+    assert_eq!(committed.kind(), io::ErrorKind::InvalidData);
+}

@@ -1,0 +1,48 @@
+//! openraft's own storage suite, over every kind of store.
+
+#![allow(clippy::unwrap_used)] // helpers of tests, too, state what they expect by unwrapping
+
+mod support;
+
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use raft_logstore_core::MemoryBackend;
+use raft_logstore_pipeline::{Store, StoreConfig};
+use raft_logstore_redb::RedbConfig;
+use rstest::rstest;
+use tempfile::TempDir;
+
+use support::{Log, StateMachine, TypeConfig, log, store};
+
+#[derive(Clone, Copy)]
+enum Stores {
+    Memory,
+    Redb,
+}
+
+type Guard = Option<TempDir>;
+
+impl StoreBuilder<TypeConfig, Log, StateMachine, Guard> for Stores {
+    async fn build(&self) -> Result<(Guard, Log, StateMachine), StorageError<TypeConfig>> {
+        let (guard, store) = match self {
+            Self::Memory => (None, store(&MemoryBackend::new()).await),
+            Self::Redb => {
+                let dir = TempDir::new().unwrap();
+                let config = StoreConfig::default();
+                let store = Store::open(dir.path(), RedbConfig::default(), config)
+                    .await
+                    .unwrap();
+                (Some(dir), store)
+            }
+        };
+        Ok((guard, log(&store), StateMachine::default()))
+    }
+}
+
+#[rstest]
+#[case::memory(Stores::Memory)]
+#[case::redb(Stores::Redb)]
+#[tokio::test]
+async fn openrafts_suite_passes(#[case] stores: Stores) {
+    Suite::test_all(stores).await.unwrap();
+}
