@@ -1,1 +1,83 @@
-//! Work in progress.
+//! Durable storage for Raft logs and votes: engines behind one API, dropped into a Raft library, the
+//! engine picked by cargo feature.
+//!
+//! ```
+//! use raft_logstore::{Entry, GroupId, LogStoreExt, StableKey, StableStoreExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), raft_logstore::Error> {
+//! let store = raft_logstore::open("memory:").await?; // on disk: "redb:/var/lib/raft"
+//! let group = store.group(GroupId(1)); // a store holds many Raft groups
+//!
+//! group.set(&StableKey::VOTE, "term 1, node 7".into()).await?; // durable when this returns
+//! group.append_durable(vec![Entry::new(1, "x = 1"), Entry::new(2, "x = 2")]).await?;
+//!
+//! assert_eq!(group.last_index().await?, Some(2));
+//! store.close().await
+//! # }
+//! ```
+//!
+//! Under openraft 0.10 (feature `openraft-0-10`) a group becomes the log storage of a node:
+//!
+#![cfg_attr(feature = "openraft-0-10", doc = "```")]
+#![cfg_attr(not(feature = "openraft-0-10"), doc = "```ignore")]
+//! use raft_logstore::{GroupId, openraft_0_10::RaftLog};
+//!
+//! openraft::declare_raft_types!(pub TypeConfig: D = String, R = String);
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), raft_logstore::Error> {
+//! let store = raft_logstore::open("memory:").await?;
+//! let log: RaftLog<TypeConfig, _> = RaftLog::new(store.group(GroupId(1)));
+//! // let raft = openraft::Raft::new(id, config, network, log, state_machine).await?;
+//! # drop(log);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! No acknowledged write is ever silently lost, on any engine. A completion fires after a completed
+//! sync, never before; writes of all groups that wait at the same time share one. What comes back
+//! damaged, short or not at all is a typed [`Error`] that says what to do next. The exact contract is
+//! on [`LogStore`] and [`StableStore`].
+//!
+//! # Features
+//!
+//! | feature | adds | default |
+//! |---|---|---|
+//! | `redb` | the redb engine: scheme `redb:`, module `redb` | yes |
+//! | `openraft-0-10` | the adapter for openraft 0.10: module `openraft_0_10` | no |
+//!
+//! The in-memory reference, scheme `memory:`, is always there.
+//!
+//! # An engine of your own
+//!
+//! Implement [`Backend`] and [`BackendConfig`] and pass the latter to [`Store::open`]. To use a store
+//! of your own under an adapter, implement [`LogStore`] and [`StableStore`].
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod open;
+mod target;
+// Paths and options are read by the backends that have a folder.
+#[cfg_attr(not(feature = "redb"), allow(dead_code))]
+mod uri;
+
+pub use open::{open, open_with};
+pub use target::Target;
+
+#[doc(inline)]
+pub use raft_logstore_core::{
+    Backend, BackendConfig, Batch, Bounds, Completion, Entry, Error, ErrorKind, GroupId,
+    IndexRange, InvalidStableKey, LogStore, LogStoreExt, MAX_INDEX, MemoryBackend, Op, Pending,
+    Result, StableKey, StableStore, StableStoreExt, envelope,
+};
+#[cfg(feature = "openraft-0-10")]
+#[doc(inline)]
+pub use raft_logstore_openraft as openraft_0_10;
+#[doc(inline)]
+pub use raft_logstore_pipeline::{Group, Store, StoreConfig, StoreStats};
+#[cfg(feature = "redb")]
+#[doc(inline)]
+pub use raft_logstore_redb as redb;

@@ -1,0 +1,129 @@
+use std::str::FromStr;
+
+#[cfg(feature = "redb")]
+use std::path::PathBuf;
+
+use raft_logstore_core::{Error, MemoryBackend, Result};
+use raft_logstore_pipeline::{Store, StoreConfig};
+
+use crate::uri::{Uri, invalid, shown};
+
+/// Where a store is and which engine keeps it: a URI, checked.
+///
+/// | URI | store |
+/// |---|---|
+/// | `memory:` | a new one in memory, gone when it is closed |
+/// | `redb:PATH` | in the folder `PATH`, absolute or relative, kept by redb; feature `redb` |
+///
+/// Options follow the path: `redb:/data?cache_bytes=256MiB&two_phase_commit=true`. A size is plain or
+/// in `KiB`, `MiB` or `GiB`, a switch `true` or `false`. A path is taken as it is, without
+/// percent-decoding; one that holds a `?` needs [`Store::open`].
+///
+/// ```
+/// use raft_logstore::{ErrorKind, Target};
+///
+/// assert_eq!("memory:".parse::<Target>()?, Target::Memory);
+/// let error = "floppy:/a".parse::<Target>().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Config);
+/// # Ok::<(), raft_logstore::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// A new store in memory.
+    Memory,
+    /// A folder kept by redb. The options are the fields of
+    /// [`RedbConfig`](crate::redb::RedbConfig): `cache_bytes`, `two_phase_commit`,
+    /// `check_integrity_on_open`, `compact_on_open`.
+    #[cfg(feature = "redb")]
+    Redb {
+        /// The folder; made by the first open.
+        path: PathBuf,
+        /// The engine's options.
+        config: crate::redb::RedbConfig,
+    },
+}
+
+/// Every scheme, the cargo feature it needs, and whether that is on.
+const SCHEMES: [(&str, Option<&str>, bool); 2] = [
+    ("memory", None, true),
+    ("redb", Some("redb"), cfg!(feature = "redb")),
+];
+
+impl Target {
+    /// Opens the store.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub async fn open(self, config: StoreConfig) -> Result<Store> {
+        match self {
+            Self::Memory => Store::with_backend(MemoryBackend::new(), config).await,
+            #[cfg(feature = "redb")]
+            Self::Redb { path, config: redb } => Store::open(path, redb, config).await,
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    /// Reads a URI.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) for anything else: it says what is wrong, which schemes
+    /// this build has, and which feature adds the one that was asked for.
+    fn from_str(uri: &str) -> Result<Self> {
+        let uri = Uri::parse(uri)?;
+        match uri.scheme {
+            "memory" => uri.bare().map(|()| Self::Memory),
+            #[cfg(feature = "redb")]
+            "redb" => Ok(Self::Redb {
+                path: uri.folder()?.into(),
+                config: redb_config(&uri)?,
+            }),
+            other => Err(unavailable(other)),
+        }
+    }
+}
+
+#[cfg(feature = "redb")]
+fn redb_config(uri: &Uri<'_>) -> Result<crate::redb::RedbConfig> {
+    const OPTIONS: [&str; 4] = [
+        "cache_bytes",
+        "two_phase_commit",
+        "check_integrity_on_open",
+        "compact_on_open",
+    ];
+    uri.options
+        .iter()
+        .try_fold(crate::redb::RedbConfig::default(), |config, option| {
+            Ok(match option.key {
+                "cache_bytes" => config.with_cache_bytes(option.bytes()?),
+                "two_phase_commit" => config.with_two_phase_commit(option.switch()?),
+                "check_integrity_on_open" => config.with_check_integrity_on_open(option.switch()?),
+                "compact_on_open" => config.with_compact_on_open(option.switch()?),
+                _ => return Err(option.unknown(&OPTIONS)),
+            })
+        })
+}
+
+fn unavailable(scheme: &str) -> Error {
+    let compiled: Vec<_> = SCHEMES
+        .iter()
+        .filter(|(.., on)| *on)
+        .map(|(scheme, ..)| format!("{scheme}:"))
+        .collect();
+    let compiled = compiled.join(", ");
+    match SCHEMES.iter().find(|(known, ..)| *known == scheme) {
+        Some((_, Some(feature), _)) => invalid(format!(
+            "{scheme}: is not compiled in; enable the cargo feature `{feature}` of raft-logstore. \
+             This build has {compiled}"
+        )),
+        _ => invalid(format!(
+            "{} is no scheme of a store; this build has {compiled}",
+            shown(scheme)
+        )),
+    }
+}
