@@ -1,0 +1,125 @@
+//! The command line: one program that is either the whole run or one node of it.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Parser};
+
+/// Replicates text over three nodes, kills leaders on the way, and checks every line at the end.
+/// With `--node`, runs a single node instead.
+#[derive(Parser)]
+#[command(name = "cluster")]
+pub(crate) struct Cli {
+    /// Run one node with this id, to be talked to with curl.
+    #[arg(long, value_name = "ID")]
+    pub(crate) node: Option<u64>,
+
+    /// Where nodes keep their data. A run needs it empty and keeps it; without it, a run uses a
+    /// temporary directory, and removes it unless something failed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// The engine of the log store: its URI scheme.
+    #[arg(long, value_name = "NAME", default_value = "redb", value_parser = durable_backend)]
+    pub(crate) backend: String,
+
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+
+    #[command(flatten)]
+    pub(crate) serve: ServeOptions,
+}
+
+/// Options of a whole run.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Options of a run")]
+pub(crate) struct RunOptions {
+    /// The text to replicate, UTF-8, a line at a time [default: this repository's own sources].
+    #[arg(long, value_name = "FILE", conflicts_with = "node")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Write exactly this many lines; the text is repeated when it is shorter.
+    #[arg(long, value_name = "N", conflicts_with = "node")]
+    pub(crate) lines: Option<usize>,
+
+    /// Clients that write at the same time, each one line after the other.
+    #[arg(long, value_name = "N", default_value_t = 64, conflicts_with = "node")]
+    pub(crate) clients: usize,
+
+    /// How many times to kill the leader (SIGKILL), spread over the run.
+    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "node")]
+    pub(crate) kills: usize,
+
+    /// Decides the moments of the kills [default: random].
+    #[arg(long, value_name = "N", conflicts_with = "node")]
+    pub(crate) seed: Option<u64>,
+
+    /// Print the result as one JSON object on stdout and nothing else.
+    #[arg(long, conflicts_with = "node")]
+    pub(crate) json: bool,
+}
+
+/// Options of a single node.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Options of a single node")]
+pub(crate) struct ServeOptions {
+    /// The address to serve; port 0 takes a free one and says which.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:7001",
+        requires = "node"
+    )]
+    pub(crate) listen: String,
+
+    /// The members that `POST /init` starts the cluster with [default: this node alone].
+    #[arg(
+        long,
+        value_name = "ID=ADDRESS,...",
+        value_delimiter = ',',
+        requires = "node"
+    )]
+    pub(crate) peers: Vec<Peer>,
+
+    /// Take a snapshot every so many entries, and purge the log behind it.
+    #[arg(long, value_name = "ENTRIES", default_value_t = 1000, requires = "node",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) snapshot_every: u64,
+
+    /// Stop when stdin ends: a node must not outlive the run that started it.
+    #[arg(long, hide = true, requires = "node")]
+    pub(crate) stop_with_stdin: bool,
+}
+
+/// A member of the cluster: `1=127.0.0.1:7001`.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: u64,
+    pub(crate) address: String,
+}
+
+impl FromStr for Peer {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (id, address) = text
+            .split_once('=')
+            .context("a peer looks like 1=127.0.0.1:7001")?;
+        let id = id
+            .parse()
+            .with_context(|| format!("{id:?} is not a node id"))?;
+        ensure!(!address.is_empty(), "peer {id} has no address");
+        Ok(Self {
+            id,
+            address: address.to_owned(),
+        })
+    }
+}
+
+fn durable_backend(name: &str) -> anyhow::Result<String> {
+    if name == "memory" {
+        bail!("a killed node loses what it kept in memory, its vote too; choose a durable backend");
+    }
+    Ok(name.to_owned())
+}

@@ -1,0 +1,166 @@
+//! One node as a child process: this same program, started with `--node`.
+
+use std::fs::{self, OpenOptions};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// How long a node may take to come up, and to stop when asked to.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a node is started with, each time.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec {
+    pub(crate) id: u64,
+    pub(crate) dir: PathBuf,
+    pub(crate) backend: String,
+    pub(crate) snapshot_every: u64,
+}
+
+/// A running node. Dropping it kills the process.
+pub(crate) struct NodeProcess {
+    spec: Spec,
+    address: String,
+    child: Child,
+    /// Held open: the node stops when its stdin ends, so it cannot outlive this process.
+    stdin: Option<ChildStdin>,
+    /// Held open: a node that writes to a closed stdout would fail.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl NodeProcess {
+    /// Starts a node and waits until it serves. `listen` may have port 0.
+    pub(crate) async fn start(spec: Spec, listen: &str) -> Result<Self> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(spec.log_file())?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .args([
+                "--node",
+                &spec.id.to_string(),
+                "--listen",
+                listen,
+                "--stop-with-stdin",
+            ])
+            .args([
+                "--backend",
+                &spec.backend,
+                "--snapshot-every",
+                &spec.snapshot_every.to_string(),
+            ])
+            .arg("--dir")
+            .arg(&spec.dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start a node")?;
+        let stdin = child.stdin.take();
+        let mut stdout = BufReader::new(child.stdout.take().context("a node without stdout")?);
+
+        // `node 1 listens on 127.0.0.1:41234`
+        let mut line = String::new();
+        let read = timeout(PATIENCE, stdout.read_line(&mut line)).await;
+        read.with_context(|| format!("node {} does not come up", spec.id))??;
+        let Some(address) = line
+            .trim_end()
+            .rsplit(' ')
+            .next()
+            .filter(|word| !word.is_empty())
+        else {
+            let status = timeout(PATIENCE, child.wait()).await??;
+            bail!(
+                "node {} ended at its start ({status}): {}",
+                spec.id,
+                spec.last_words()
+            );
+        };
+        Ok(Self {
+            address: address.to_owned(),
+            spec,
+            child,
+            stdin,
+            _stdout: stdout,
+        })
+    }
+
+    /// Where the node serves.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Ends the process with SIGKILL: it gets no chance to write or say anything.
+    pub(crate) async fn kill(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            let (id, words) = (self.spec.id, self.spec.last_words());
+            bail!("node {id} had ended by itself before it was killed ({status}): {words}");
+        }
+        Ok(self.child.kill().await?)
+    }
+
+    /// Asks the process to stop (SIGTERM) and waits until it has, cleanly.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        let Spec { id, .. } = self.spec;
+        self.ask_to_stop()
+            .with_context(|| format!("cannot stop node {id}"))?;
+        let status = timeout(PATIENCE, self.child.wait())
+            .await
+            .with_context(|| format!("node {id} does not stop"))??;
+        ensure!(
+            status.success(),
+            "node {id} failed ({status}): {}",
+            self.spec.last_words()
+        );
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    fn ask_to_stop(&mut self) -> Result<()> {
+        use rustix::process::{Pid, Signal, kill_process};
+
+        let pid = self
+            .child
+            .id()
+            .and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+        let pid = pid.context("it has ended already")?;
+        Ok(kill_process(pid, Signal::TERM)?)
+    }
+
+    /// Where there is no SIGTERM, the end of stdin says the same.
+    #[cfg(not(unix))]
+    fn ask_to_stop(&mut self) -> Result<()> {
+        self.stdin = None;
+        Ok(())
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        // Ends the node even where killing it fails.
+        self.stdin = None;
+    }
+}
+
+impl Spec {
+    /// What the node wrote to stderr, over all its starts.
+    fn log_file(&self) -> PathBuf {
+        self.dir.with_extension("log")
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
+        let last = log.lines().last().unwrap_or("it said nothing").to_owned();
+        format!("{last} (see {})", self.log_file().display())
+    }
+}

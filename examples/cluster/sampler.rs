@@ -1,0 +1,78 @@
+//! Collects what the nodes count, often enough that a killed node takes little of it away.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::cluster::status;
+use crate::status::Status;
+
+/// How often each node is asked.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Asks every node for its status again and again, until dropped.
+pub(crate) struct Sampler {
+    /// The last word of each process, by its id: a restarted node counts from zero.
+    seen: Arc<Mutex<HashMap<u32, Status>>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// The sum over all processes. What a killed process counted after it was last asked is missing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) syncs: u64,
+    pub(crate) entries: u64,
+    /// The most memory any one process ever held.
+    pub(crate) peak_rss_kib: u64,
+    /// The highest index that a node has purged.
+    pub(crate) purged: u64,
+}
+
+impl Sampler {
+    pub(crate) fn start(http: &reqwest::Client, addresses: &[String]) -> Self {
+        let seen: Arc<Mutex<HashMap<u32, Status>>> = Arc::default();
+        let tasks = addresses
+            .iter()
+            .map(|address| {
+                let (http, address, seen) = (http.clone(), address.clone(), Arc::clone(&seen));
+                tokio::spawn(async move {
+                    loop {
+                        // A node that is down has nothing new to say.
+                        if let Ok(status) = status(&http, &address).await {
+                            lock(&seen).insert(status.pid, status);
+                        }
+                        sleep(INTERVAL).await;
+                    }
+                })
+            })
+            .collect();
+        Self { seen, tasks }
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        lock(&self.seen)
+            .values()
+            .fold(Totals::default(), |sum, status| Totals {
+                syncs: sum.syncs + status.store.syncs,
+                entries: sum.entries + status.store.entries,
+                peak_rss_kib: sum.peak_rss_kib.max(status.peak_rss_kib.unwrap_or(0)),
+                purged: sum.purged.max(status.purged.unwrap_or(0)),
+            })
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn lock(seen: &Mutex<HashMap<u32, Status>>) -> std::sync::MutexGuard<'_, HashMap<u32, Status>> {
+    seen.lock()
+        .expect("nothing panics while it holds the samples")
+}
