@@ -1,2 +1,53 @@
-//! Work in progress.
-fn main() {}
+//! The measurements that raft-logstore's documents quote.
+//!
+//! Every figure is taken beside a baseline in the same run: machines are shared and noisy, ratios
+//! hold where single times do not. See `benches/README.md`.
+
+mod append;
+mod backends;
+mod group_commit;
+mod memory;
+mod payload;
+mod raw;
+mod report;
+mod summary;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measures raft-logstore on this machine.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    measurement: Measurement,
+    /// Where the stores are made; they are removed at the end. Must be on the disk to measure.
+    #[arg(long, global = true)]
+    dir: Option<PathBuf>,
+    /// Print one JSON array of rows instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Measurement {
+    /// Latency of a durable append, on the bare engine and through a store, beside a raw file.
+    Append(append::Options),
+    /// What group commit gains when many threads append at once.
+    GroupCommit(group_commit::Options),
+    /// Memory while a long log is appended with purging behind it.
+    Memory(memory::Options),
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let base = cli.dir.unwrap_or_else(std::env::temp_dir);
+    match cli.measurement {
+        Measurement::Append(options) => report::print(&append::measure(&options, &base)?, cli.json),
+        Measurement::GroupCommit(options) => {
+            report::print(&group_commit::measure(&options, &base)?, cli.json)
+        }
+        Measurement::Memory(options) => report::print(&memory::measure(&options, &base)?, cli.json),
+    }
+}
