@@ -1,38 +1,34 @@
-//! Opens a store, appends to a Raft log, closes the store, opens it again, and reads the log back.
+//! Opens a store, saves a vote, appends to a Raft log, closes; opens again and reads.
+//! Give a URI to keep the data elsewhere, such as `redb:/var/lib/raft`. Each run goes on where the
+//! one before ended.
 
-use raft_logstore::{Entry, GroupId, LogStoreExt, StableKey, StableStore, StableStoreExt};
+use raft_logstore::{Entry, Error, GroupId, LogStoreExt, StableKey, StableStore, StableStoreExt};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    // The directory given, or one that is removed at the end.
-    let temporary = tempfile::tempdir()?;
-    let dir = std::env::args_os()
+async fn main() -> Result<(), Error> {
+    let dir = std::env::temp_dir().join("raft-logstore-quickstart");
+    let uri = std::env::args()
         .nth(1)
-        .map_or(temporary.path().into(), std::path::PathBuf::from);
-    let uri = format!("redb:{}", dir.join("raft-log").display());
+        .unwrap_or(format!("redb:{}", dir.display()));
 
     let store = raft_logstore::open(&uri).await?;
-    let group = store.group(GroupId(1));
+    let group = store.group(GroupId(1)); // a store holds many Raft groups
     let next = group.last_index().await?.map_or(1, |last| last + 1);
-    println!("opened {uri}; the next index is {next}");
 
     // When these return, a power cut takes neither the vote nor the entries away.
     group.set(&StableKey::VOTE, "term 1, node 7".into()).await?;
-    let commands = ["set x = 1", "set y = 2", "set x = 3"];
-    let entries = (next..)
-        .zip(commands)
-        .map(|(index, command)| Entry::new(index, command));
-    group.append_durable(entries.collect()).await?;
-    println!("saved a vote and {} entries", commands.len());
+    let entries = vec![Entry::new(next, "x = 1"), Entry::new(next + 1, "y = 2")];
+    group.append_durable(entries).await?;
     store.close().await?;
 
     let store = raft_logstore::open(&uri).await?;
     let group = store.group(GroupId(1));
-    let vote = group.get(&StableKey::VOTE).await?;
-    println!("opened again; the vote is {vote:?}, the log holds:");
+    println!(
+        "{uri}: the vote is {:?}",
+        group.get(&StableKey::VOTE).await?
+    );
     for entry in group.entries(..).await? {
-        println!("  {}: {:?}", entry.index, entry.payload);
+        println!("{}: {:?}", entry.index, entry.payload);
     }
-    store.close().await?;
-    Ok(())
+    store.close().await
 }
