@@ -7,14 +7,17 @@
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, Result};
+use rustix::fs::{Advice, fadvise};
 
 use crate::watermark::Watermark;
 
 const LOCK: &str = "LOCK";
+/// What the lock file says while nobody has the store open and nothing went wrong.
+const CLOSED_CLEANLY: &str = "closed";
 /// What a file system puts into its root folder by itself.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -22,7 +25,9 @@ const LOST_AND_FOUND: &str = "lost+found";
 pub(crate) struct Directory {
     path: PathBuf,
     /// The lock goes with the file.
-    _lock: File,
+    lock: File,
+    /// The store was closed without a failure, and every page in memory is what is on disk.
+    closed_cleanly: bool,
 }
 
 /// A backend that was opened in its directory, and the watermark beside it.
@@ -58,13 +63,30 @@ impl Directory {
                 return Err(Error::io("lock directory", error).with_path(&lock_path));
             }
         }
-        lock.set_len(0)
-            .and_then(|()| write!(lock, "{}", std::process::id()))
-            .map_err(|error| Error::io("write lock file", error).with_path(&lock_path))?;
+        let failed = |error| Error::io("use lock file", error).with_path(&lock_path);
+        let closed_cleanly = read_note(&mut lock).map_err(failed)? == CLOSED_CLEANLY;
+        lock.set_len(0).map_err(failed)?;
+        // Naming the holder is a courtesy, and a full disk must not keep a store from being read.
+        if let Err(error) = write_note(&mut lock, &std::process::id().to_string()) {
+            tracing::warn!("the lock file cannot name this process: {error}");
+        }
         Ok(Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
+            closed_cleanly,
         })
+    }
+
+    /// Gives the directory back after a close without a failure.
+    pub(crate) fn closed_cleanly(mut self) {
+        let noted = self
+            .lock
+            .set_len(0)
+            .and_then(|()| write_note(&mut self.lock, CLOSED_CLEANLY));
+        if let Err(error) = noted {
+            // The next open then takes the careful way.
+            tracing::warn!("the lock file cannot say that the store was closed: {error}");
+        }
     }
 
     /// Opens the backend, creating it on the first open, and checks it against the watermark.
@@ -79,18 +101,25 @@ impl Directory {
         accept_lost_commits: bool,
     ) -> Result<Opened> {
         let data = self.path.join(config.name());
-        let (watermark, acknowledged) = Watermark::open(&self.path.join(Watermark::FILE))?;
-        if !exists(&data)? {
+        let path = self.path.join(Watermark::FILE);
+        let (is_new, had_watermark) = (!exists(&data)?, exists(&path)?);
+        if !is_new && !had_watermark {
+            tracing::warn!(path = %path.display(), "the watermark is missing; lost commits go unnoticed");
+        }
+        let (watermark, acknowledged) = Watermark::open(&path)?;
+        if is_new {
             if acknowledged > 0 {
                 let gone = self.lost(0, acknowledged).with_path(&data);
                 accept_or_refuse(gone, accept_lost_commits)?;
             }
             self.create(config, &data)?;
         }
+        if !self.closed_cleanly {
+            visit_tree(&data, &mut sync_and_forget)?;
+        }
         let backend = config.open(&data)?;
-        // What a killed process left in the page cache is about to be believed: make it durable.
-        sync_tree(&data)?;
-        sync_dir(&self.path)?;
+        visit_tree(&data, &mut sync)?;
+        sync(&self.path)?;
         let sequence = backend.sequence()?;
         if sequence < acknowledged {
             accept_or_refuse(self.lost(sequence, acknowledged), accept_lost_commits)?;
@@ -116,9 +145,9 @@ impl Directory {
         }
         fs::create_dir(&aside).map_err(failed)?;
         config.create(&aside)?;
-        sync_tree(&aside)?;
+        visit_tree(&aside, &mut sync)?;
         fs::rename(&aside, data).map_err(failed)?;
-        sync_dir(&self.path)
+        sync(&self.path)
     }
 
     fn lost(&self, found: u64, acknowledged: u64) -> Error {
@@ -138,14 +167,26 @@ fn accept_or_refuse(lost: Error, accept: bool) -> Result<()> {
     Ok(())
 }
 
+/// What the lock file says: a process number, [`CLOSED_CLEANLY`], or nothing.
+fn read_note(lock: &mut File) -> io::Result<String> {
+    let mut note = Vec::new();
+    lock.take(20).read_to_end(&mut note)?;
+    Ok(String::from_utf8_lossy(&note).into_owned())
+}
+
+fn write_note(lock: &mut File, note: &str) -> io::Result<()> {
+    lock.rewind()?;
+    lock.write_all(note.as_bytes())
+}
+
 fn locked(path: &Path, lock: &mut File) -> Error {
-    let mut holder = String::new();
-    // The note about the holder is a courtesy; an unreadable one changes nothing.
-    let advice = match lock.take(20).read_to_string(&mut holder) {
-        Ok(len) if len > 0 => {
-            format!("process {holder} has the store open; close it there first")
-        }
-        _ => "another process has the store open; close it there first".to_owned(),
+    // The holder may be about to write its number; then nobody is named.
+    let holder = read_note(lock)
+        .ok()
+        .and_then(|note| note.parse::<u32>().ok());
+    let advice = match holder {
+        Some(process) => format!("process {process} has the store open; close it there first"),
+        None => "another process has the store open; close it there first".to_owned(),
     };
     Error::new(ErrorKind::Locked, "open")
         .with_path(path)
@@ -154,12 +195,12 @@ fn locked(path: &Path, lock: &mut File) -> Error {
 
 fn make(path: &Path) -> Result<()> {
     if path.is_dir() {
-        return Ok(());
+        return sync_name(path);
     }
-    if exists(path)? {
+    if fs::symlink_metadata(path).is_ok() {
         return Err(Error::new(ErrorKind::Config, "open")
             .with_path(path)
-            .with_advice("this is a file; give a directory"));
+            .with_advice("this is a file, or a link that leads nowhere; give a directory"));
     }
     let missing: Vec<_> = path
         .ancestors()
@@ -170,8 +211,8 @@ fn make(path: &Path) -> Result<()> {
     // Each new name must reach the disk, not only the last.
     for made in missing {
         match made.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new("."))?,
-            Some(parent) => sync_dir(parent)?,
+            Some(parent) if parent.as_os_str().is_empty() => sync(Path::new("."))?,
+            Some(parent) => sync(parent)?,
             None => {}
         }
     }
@@ -219,23 +260,50 @@ fn refuse_foreign_content(path: &Path, backend: &str) -> Result<()> {
     Ok(())
 }
 
-/// Syncs every file and folder below `dir`, and `dir` itself.
-fn sync_tree(dir: &Path) -> Result<()> {
-    let failed = |error| Error::io("sync", error).with_path(dir);
+/// Makes the name of a directory durable: whoever made it may have been killed before it was.
+fn sync_name(path: &Path) -> Result<()> {
+    let whole = fs::canonicalize(path).map_err(|error| Error::io("open", error).with_path(path))?;
+    match whole.parent().map(File::open) {
+        Some(Ok(parent)) => parent
+            .sync_all()
+            .map_err(|error| Error::io("sync directory", error).with_path(path)),
+        // Where this process may not look it has made nothing.
+        Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Some(Err(error)) => Err(Error::io("sync directory", error).with_path(path)),
+        None => Ok(()),
+    }
+}
+
+/// Calls `visit` with everything below `dir`, then with `dir` itself.
+fn visit_tree(dir: &Path, visit: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()> {
+    let failed = |error| Error::io("open", error).with_path(dir);
     for entry in fs::read_dir(dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {
-            sync_tree(&path)?;
+            visit_tree(&path, visit)?;
         } else {
-            File::open(&path)
-                .and_then(|file| file.sync_all())
-                .map_err(|error| Error::io("sync", error).with_path(&path))?;
+            visit(&path)?;
         }
     }
-    sync_dir(dir)
+    visit(dir)
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
-    let synced: io::Result<()> = File::open(dir).and_then(|dir| dir.sync_all());
-    synced.map_err(|error| Error::io("sync directory", error).with_path(dir))
+/// Syncs a file, or a directory: the names in it.
+fn sync(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|opened| opened.sync_all());
+    synced.map_err(|error| Error::io("sync", error).with_path(path))
+}
+
+/// Syncs what is in memory, then has the next read come from the disk.
+///
+/// A killed process leaves writes that were never synced; a failed sync leaves pages that never got
+/// to the disk and that the kernel calls clean, so that a later sync does not write them. Neither
+/// may be believed before it is durable.
+fn sync_and_forget(path: &Path) -> Result<()> {
+    sync(path)?;
+    if path.is_dir() {
+        return Ok(());
+    }
+    let forgotten = File::open(path).and_then(|file| Ok(fadvise(file, 0, None, Advice::DontNeed)?));
+    forgotten.map_err(|error| Error::io("open", error).with_path(path))
 }

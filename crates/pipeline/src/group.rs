@@ -41,7 +41,7 @@ impl Group {
         bytes: u64,
         urgency: Urgency,
         done: Completion,
-        plan: impl FnOnce(&Visible) -> Result<(Option<Op>, P)>,
+        plan: impl FnOnce(&Visible) -> Result<Plan<P>>,
         apply: impl FnOnce(&mut Visible, Ticket, P),
     ) -> Result<()> {
         let permit = match self.shared.queue.reserve(bytes).await {
@@ -57,17 +57,19 @@ impl Group {
         permit: Permit,
         urgency: Urgency,
         done: Completion,
-        plan: impl FnOnce(&Visible) -> Result<(Option<Op>, P)>,
+        plan: impl FnOnce(&Visible) -> Result<Plan<P>>,
         apply: impl FnOnce(&mut Visible, Ticket, P),
     ) -> Result<(), Refused> {
         let mut visible = lock(&self.state.visible);
-        let (op, planned) = match plan(&visible) {
+        let Plan { op, bounds, rest } = match plan(&visible) {
             Ok(plan) => plan,
             Err(error) => return Err(Refused::new(error.with_group(self.state.id), done)),
         };
         let group = Some(Arc::clone(&self.state));
-        let ticket = self.shared.queue.push(group, op, urgency, done, permit)?;
-        apply(&mut visible, ticket, planned);
+        let queue = &self.shared.queue;
+        let ticket = queue.push(group, op, bounds, urgency, done, permit)?;
+        visible.bounds = bounds;
+        apply(&mut visible, ticket, rest);
         Ok(())
     }
 
@@ -97,7 +99,14 @@ impl Group {
             size + ENTRY_OVERHEAD,
             urgency,
             done,
-            |_| Ok((Some(op), value)),
+            |visible| {
+                let bounds = visible.readable()?.bounds;
+                Ok(Plan {
+                    op: Some(op),
+                    bounds,
+                    rest: value,
+                })
+            },
             |visible, ticket, value| {
                 visible.stable.insert(key.clone(), (ticket, value));
             },
@@ -127,7 +136,13 @@ impl Group {
             ENTRY_OVERHEAD,
             Urgency::Durable,
             done,
-            |_| Ok((Some(op), ())),
+            |_| {
+                Ok(Plan {
+                    op: Some(op),
+                    bounds: Bounds::default(),
+                    rest: (),
+                })
+            },
             |visible, ticket, ()| visible.drop_all(ticket),
         )
         .await?;
@@ -159,24 +174,26 @@ impl LogStore for Group {
             Urgency::Durable,
             done,
             move |visible| {
+                let bounds = visible.readable()?.bounds;
                 let Some(first) = entries.first().map(|entry| entry.index) else {
-                    return Ok((None, (visible.bounds, Vec::new())));
+                    return Ok(Plan {
+                        op: None,
+                        bounds,
+                        rest: entries,
+                    });
                 };
                 contiguous(&entries)?;
-                let bounds = visible.bounds.append(first, entries.len() as u64)?;
-                // The tail shares the payloads; only the small entry headers are cloned.
-                Ok((
-                    Some(Op::Append {
+                Ok(Plan {
+                    bounds: bounds.append(first, entries.len() as u64)?,
+                    // The tail shares the payloads; only the small entry headers are cloned.
+                    op: Some(Op::Append {
                         group,
                         entries: entries.clone(),
                     }),
-                    (bounds, entries),
-                ))
+                    rest: entries,
+                })
             },
-            |visible, ticket, (bounds, entries)| {
-                visible.bounds = bounds;
-                visible.tail.append(ticket, entries);
-            },
+            |visible, ticket, entries| visible.tail.append(ticket, entries),
         )
         .await
     }
@@ -210,13 +227,17 @@ impl LogStore for Group {
             Urgency::Durable,
             done,
             move |visible| {
-                let bounds = visible.bounds.truncate(from)?;
-                let op = (bounds != visible.bounds).then_some(Op::Truncate { group, from });
-                Ok((op, bounds))
+                let before = visible.readable()?.bounds;
+                let bounds = before.truncate(from)?;
+                let cuts = bounds != before;
+                Ok(Plan {
+                    op: cuts.then_some(Op::Truncate { group, from }),
+                    bounds,
+                    rest: cuts,
+                })
             },
-            |visible, _, bounds| {
-                if bounds != visible.bounds {
-                    visible.bounds = bounds;
+            |visible, _, cuts| {
+                if cuts {
                     visible.tail.truncate(from);
                     visible.rewrites += 1;
                 }
@@ -244,20 +265,20 @@ impl LogStore for Group {
             Urgency::Durable,
             done,
             move |visible| {
-                let bounds = visible.bounds.purge(up_to);
-                let moved = bounds != visible.bounds;
-                let op = moved.then(|| Op::Purge {
-                    group,
-                    up_to,
-                    id: id.clone(),
-                });
-                Ok((op, moved.then_some((bounds, id))))
+                let before = visible.readable()?.bounds;
+                let bounds = before.purge(up_to);
+                let moved = (bounds != before).then_some(id);
+                Ok(Plan {
+                    op: moved.clone().map(|id| Op::Purge { group, up_to, id }),
+                    bounds,
+                    rest: moved,
+                })
             },
             |visible, ticket, moved| {
-                if let Some((bounds, id)) = moved {
-                    visible.bounds = bounds;
+                if let Some(id) = moved {
                     visible.tail.purge(up_to);
-                    visible.stable.insert(StableKey::PURGED, (ticket, Some(id)));
+                    let id = (ticket, Some(id));
+                    visible.stable.insert(StableKey::PURGED, id);
                 }
             },
         )
@@ -317,19 +338,23 @@ pub(crate) struct GroupState {
 }
 
 impl GroupState {
-    pub(crate) fn new(id: GroupId, bounds: Bounds) -> Self {
+    /// A group as it was found on disk; an error stands for one that cannot be read.
+    pub(crate) fn new(id: GroupId, found: Result<Bounds>) -> Self {
+        let mut visible = Visible::default();
+        match found {
+            Ok(bounds) => (visible.bounds, visible.durable) = (bounds, bounds),
+            Err(error) => visible.unreadable = Some(error),
+        }
         Self {
             id,
-            visible: Mutex::new(Visible {
-                bounds,
-                ..Visible::default()
-            }),
+            visible: Mutex::new(visible),
         }
     }
 
-    /// Everything queued up to `ticket` is durable.
-    pub(crate) fn durable(&self, ticket: Ticket) {
+    /// Everything queued up to `ticket` is durable; it left the log with `bounds`.
+    pub(crate) fn durable(&self, ticket: Ticket, bounds: Bounds) {
         let mut visible = lock(&self.visible);
+        visible.durable = bounds;
         visible.tail.durable(ticket);
         if visible.dropped.is_some_and(|dropped| dropped <= ticket) {
             visible.dropped = None;
@@ -339,24 +364,41 @@ impl GroupState {
         }
     }
 
+    /// Whether it is no different from a group that nobody has spoken of.
+    pub(crate) fn is_blank(&self) -> bool {
+        let visible = lock(&self.visible);
+        visible.bounds == Bounds::default()
+            && visible.durable == Bounds::default()
+            && visible.stable.is_empty()
+            && visible.dropped.is_none()
+            && visible.unreadable.is_none()
+    }
+
     /// Lets go of durable entries up to `last`.
     pub(crate) fn evict(&self, last: u64) {
         lock(&self.visible).tail.evict(last);
     }
 
     /// Shows what is durable and nothing else (law 12). Called once no more writes are accepted.
-    pub(crate) fn revert(&self, durable: Result<Bounds>) {
+    pub(crate) fn revert(&self) {
         let mut visible = lock(&self.visible);
-        let rewrites = visible.rewrites + 1;
-        *visible = Visible {
-            rewrites,
-            ..Visible::default()
-        };
-        match durable {
-            Ok(bounds) => visible.bounds = bounds,
-            Err(error) => visible.unreadable = Some(error),
-        }
+        visible.bounds = visible.durable;
+        let last = visible.durable.last();
+        visible.tail.revert(last);
+        visible.stable.clear();
+        visible.dropped = None;
+        visible.rewrites += 1;
     }
+}
+
+/// A write that was checked.
+struct Plan<P> {
+    /// What to write; `None` when that is nothing.
+    op: Option<Op>,
+    /// The bounds of the log after it.
+    bounds: Bounds,
+    /// What is needed to make it visible.
+    rest: P,
 }
 
 /// A group as its readers see it, durable or not.
@@ -370,7 +412,9 @@ struct Visible {
     dropped: Option<Ticket>,
     /// Counts truncates and drops: a read of the disk that overlaps one starts over.
     rewrites: u64,
-    /// Why the durable state could not be read after a failed commit.
+    /// The bounds as of the last commit.
+    durable: Bounds,
+    /// Why the group could not be read when the store was opened.
     unreadable: Option<Error>,
 }
 
@@ -432,10 +476,10 @@ impl Visible {
     }
 
     fn drop_all(&mut self, ticket: Ticket) {
-        self.bounds = Bounds::default();
         self.tail.clear();
         self.stable.clear();
         self.dropped = Some(ticket);
+        self.unreadable = None;
         self.rewrites += 1;
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use futures_channel::oneshot;
-use raft_logstore_core::{Completion, Error, ErrorKind, Op, Result};
+use raft_logstore_core::{Bounds, Completion, Error, ErrorKind, Op, Result};
 
 use crate::group::GroupState;
 use crate::stats::Counters;
@@ -12,6 +12,12 @@ use crate::sync::{Arc, Condvar, Mutex, lock};
 
 /// Numbers the requests of a store in queue order, from 1.
 pub(crate) type Ticket = u64;
+
+/// What a request takes in memory beside what it writes, in bytes.
+const REQUEST_OVERHEAD: u64 = 256;
+
+/// The least number of waiting callers among which to look for some that have left.
+const CROWD: usize = 64;
 
 /// One accepted write on its way to the disk.
 pub(crate) struct Request {
@@ -21,6 +27,8 @@ pub(crate) struct Request {
     pub(crate) group: Option<Arc<GroupState>>,
     /// What to write; `None` when there is nothing to write but a completion to fire in its turn.
     pub(crate) op: Option<Op>,
+    /// The bounds of the group's log once it is durable.
+    pub(crate) bounds: Bounds,
     /// Fires when everything up to this request is durable.
     pub(crate) done: Completion,
     /// The room it takes in the queue.
@@ -55,7 +63,10 @@ struct Inner {
     bytes: u64,
     /// Callers waiting for room, first come first served.
     waiting: VecDeque<(u64, oneshot::Sender<Permit>)>,
+    /// So many waiting callers are a reason to look for some that have left.
+    crowded: usize,
     phase: Phase,
+    was_poisoned: bool,
 }
 
 enum Phase {
@@ -89,7 +100,9 @@ impl Queue {
             last_ticket: 0,
             bytes: 0,
             waiting: VecDeque::new(),
+            crowded: CROWD,
             phase: Phase::Open,
+            was_poisoned: false,
         };
         Self {
             limit,
@@ -108,22 +121,33 @@ impl Queue {
     /// Waits until `bytes` more fit, first come first served, and reserves them. A request larger
     /// than the whole queue is let through when the queue is empty.
     pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Permit> {
+        let bytes = bytes + REQUEST_OVERHEAD;
         let (turn, queued) = {
             let mut inner = lock(&self.inner);
             inner.accepts_writes()?;
+            inner.forget_the_departed();
             if inner.waiting.is_empty() && inner.has_room(bytes, self.limit) {
                 inner.bytes += bytes;
                 return Ok(self.permit(bytes));
             }
             let (sender, turn) = oneshot::channel();
             inner.waiting.push_back((bytes, sender));
+            // Lazy requests take room too, and somebody needs it now.
+            if !inner.requests.is_empty() {
+                inner.urgent = true;
+                self.work.notify_one();
+            }
+            let turn = Turn {
+                queue: self,
+                granted: turn,
+            };
             (turn, inner.bytes)
         };
         self.counters.waited(queued);
         if let Some(notify) = &self.on_backpressure {
             notify(queued);
         }
-        match turn.await {
+        match turn.wait().await {
             Ok(permit) => Ok(permit),
             // The sender went away: the store takes no more writes.
             Err(oneshot::Canceled) => {
@@ -146,6 +170,7 @@ impl Queue {
         &self,
         group: Option<Arc<GroupState>>,
         op: Option<Op>,
+        bounds: Bounds,
         urgency: Urgency,
         done: Completion,
         permit: Permit,
@@ -162,6 +187,7 @@ impl Queue {
             ticket,
             group,
             op,
+            bounds,
             done,
             permit,
         });
@@ -214,6 +240,7 @@ impl Queue {
                 Phase::Poisoned(error)
             };
         }
+        inner.was_poisoned = true;
         inner.urgent = false;
         let requests = mem::take(&mut inner.requests);
         let waiting = mem::take(&mut inner.waiting);
@@ -235,6 +262,11 @@ impl Queue {
         drop(waiting);
     }
 
+    /// Whether a commit has failed.
+    pub(crate) fn was_poisoned(&self) -> bool {
+        lock(&self.inner).was_poisoned
+    }
+
     /// Says that the writer is gone.
     pub(crate) fn closed(&self) {
         lock(&self.inner).phase = Phase::Closed;
@@ -249,26 +281,72 @@ impl Queue {
     }
 
     /// Gives room back and lets waiting callers in.
-    fn release(self: &Arc<Self>, bytes: u64) {
-        let mut granted = Vec::new();
-        let mut inner = lock(&self.inner);
-        inner.bytes -= bytes;
-        while let Some(&(wanted, _)) = inner.waiting.front()
-            && inner.has_room(wanted, self.limit)
-            && let Some((_, sender)) = inner.waiting.pop_front()
-        {
-            inner.bytes += wanted;
-            granted.push((sender, self.permit(wanted)));
-        }
-        drop(inner);
-        for (sender, permit) in granted {
-            // A caller that stopped waiting gives its permit back by dropping it.
-            drop(sender.send(permit));
+    fn release(self: &Arc<Self>, mut bytes: u64) {
+        loop {
+            let mut granted = Vec::new();
+            {
+                let mut inner = lock(&self.inner);
+                inner.bytes -= mem::take(&mut bytes);
+                inner.forget_the_departed();
+                while let Some(&(wanted, _)) = inner.waiting.front()
+                    && inner.has_room(wanted, self.limit)
+                    && let Some((_, sender)) = inner.waiting.pop_front()
+                {
+                    inner.bytes += wanted;
+                    granted.push((sender, self.permit(wanted)));
+                }
+            }
+            for (sender, permit) in granted {
+                // A caller that left in this very moment does not take its permit.
+                if let Err(mut permit) = sender.send(permit) {
+                    bytes += mem::take(&mut permit.bytes);
+                }
+            }
+            if bytes == 0 {
+                return;
+            }
         }
     }
 }
 
+/// A caller's place among those that wait for room. Leaving early gives the place up.
+struct Turn<'a> {
+    queue: &'a Arc<Queue>,
+    granted: oneshot::Receiver<Permit>,
+}
+
+impl Turn<'_> {
+    async fn wait(mut self) -> Result<Permit, oneshot::Canceled> {
+        (&mut self.granted).await
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // Whoever waits behind may fit where this caller did not. After a turn that was taken there
+        // is nothing to do.
+        self.granted.close();
+        self.queue.release(0);
+    }
+}
+
 impl Inner {
+    /// Drops the places of callers that stopped waiting. Those further back go when they get to the
+    /// front, or when they have become the greater part.
+    fn forget_the_departed(&mut self) {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|(_, sender)| sender.is_canceled())
+        {
+            self.waiting.pop_front();
+        }
+        if self.waiting.len() >= self.crowded {
+            self.waiting.retain(|(_, sender)| !sender.is_canceled());
+            self.crowded = (2 * self.waiting.len()).max(CROWD);
+        }
+    }
+
     fn accepts_writes(&self) -> Result<()> {
         match &self.phase {
             Phase::Open => Ok(()),
@@ -326,6 +404,8 @@ pub(crate) struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.queue.release(self.bytes);
+        if self.bytes > 0 {
+            self.queue.release(self.bytes);
+        }
     }
 }

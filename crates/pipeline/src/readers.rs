@@ -53,9 +53,11 @@ impl Readers {
         read: impl FnOnce(&dyn Backend) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (sender, answer) = oneshot::channel();
-        // A caller that stopped waiting does not need the result.
         let job = Box::new(move |backend: &dyn Backend| {
-            drop(sender.send(contain("read", || read(backend))));
+            // A caller that stopped waiting needs neither the read nor its result.
+            if !sender.is_canceled() {
+                drop(sender.send(contain("read", || read(backend))));
+            }
         });
         {
             let mut jobs = lock(&self.jobs);

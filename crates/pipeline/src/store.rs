@@ -4,7 +4,9 @@ use std::mem;
 use std::path::Path;
 
 use futures_channel::oneshot;
-use raft_logstore_core::{Backend, BackendConfig, Completion, Error, ErrorKind, GroupId, Result};
+use raft_logstore_core::{
+    Backend, BackendConfig, Bounds, Completion, Error, ErrorKind, GroupId, Result,
+};
 
 use crate::config::StoreConfig;
 use crate::directory::{Directory, Opened};
@@ -46,7 +48,17 @@ pub(crate) struct Shared {
 
 /// The groups that are known, with data or without.
 #[derive(Default)]
-pub(crate) struct Groups(Mutex<BTreeMap<GroupId, Arc<GroupState>>>);
+pub(crate) struct Groups(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    groups: BTreeMap<GroupId, Arc<GroupState>>,
+    /// So many groups are a reason to look for some that can be forgotten.
+    crowded: usize,
+}
+
+/// The least number of groups among which to look for some that can be forgotten.
+const CROWD: usize = 1024;
 
 /// Who waits for the store to be closed, and what came of it.
 #[derive(Default)]
@@ -222,7 +234,14 @@ impl Store {
         let permit = self.shared.queue.reserve(0).await?;
         self.shared
             .queue
-            .push(None, None, Urgency::Durable, done, permit)
+            .push(
+                None,
+                None,
+                Bounds::default(),
+                Urgency::Durable,
+                done,
+                permit,
+            )
             .map_err(Refused::answer)?;
         durable.await
     }
@@ -244,27 +263,46 @@ impl fmt::Debug for Store {
 
 impl Groups {
     fn get(&self, id: GroupId) -> Arc<GroupState> {
-        let mut groups = lock(&self.0);
-        let group = groups
+        let mut known = lock(&self.0);
+        known.forget_blank();
+        let group = known
+            .groups
             .entry(id)
-            .or_insert_with(|| Arc::new(GroupState::new(id, Default::default())));
+            .or_insert_with(|| Arc::new(GroupState::new(id, Ok(Bounds::default()))));
         Arc::clone(group)
     }
 
     /// Every known group.
-    pub(crate) fn all(&self) -> Vec<(GroupId, Arc<GroupState>)> {
-        lock(&self.0)
-            .iter()
-            .map(|(id, group)| (*id, Arc::clone(group)))
-            .collect()
+    pub(crate) fn all(&self) -> Vec<Arc<GroupState>> {
+        lock(&self.0).groups.values().map(Arc::clone).collect()
     }
 
+    /// A group that is damaged stays in place, unreadable, and leaves the others alone.
     fn load(&self, backend: &dyn Backend) -> Result<()> {
         for id in backend.groups()? {
-            let group = Arc::new(GroupState::new(id, backend.bounds(id)?));
-            lock(&self.0).insert(id, group);
+            let found = match backend.bounds(id) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!("group {id} cannot be read: {error}");
+                    Err(error)
+                }
+                other => Ok(other?),
+            };
+            let group = Arc::new(GroupState::new(id, found));
+            lock(&self.0).groups.insert(id, group);
         }
         Ok(())
+    }
+}
+
+impl Known {
+    /// Lets go of groups that have nothing and that nobody holds, now and then.
+    fn forget_blank(&mut self) {
+        if self.groups.len() >= self.crowded {
+            self.groups
+                .retain(|_, group| Arc::strong_count(group) > 1 || !group.is_blank());
+            self.crowded = 2 * self.groups.len();
+        }
+        self.crowded = self.crowded.max(CROWD);
     }
 }
 
@@ -337,6 +375,7 @@ impl Life {
             drop(self.queue.poison(panic));
         }
 
+        let poisoned = self.queue.was_poisoned();
         self.queue.closed();
         self.readers.close();
         let readers_ended = readers.into_iter().all(|reader| reader.join().is_ok());
@@ -346,7 +385,11 @@ impl Life {
                 Err(Error::new(ErrorKind::Io, "close").with_advice("a reader thread ended early"))
             }
         };
-        drop(directory);
+        match directory {
+            Some(directory) if outcome.is_ok() && !poisoned => directory.closed_cleanly(),
+            // Dropping the directory gives up the lock and leaves the note that it was in use.
+            Some(_) | None => {}
+        }
         let waiting = {
             let mut closing = lock(&self.closing);
             closing.outcome = Some(outcome.clone());

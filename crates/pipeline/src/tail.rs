@@ -64,6 +64,16 @@ impl Tail {
         }
     }
 
+    /// Keeps the durable entries, if they still end with `last`, the last durable one of the log.
+    pub(crate) fn revert(&mut self, last: Option<u64>) {
+        if let Some(&(_, first)) = self.in_flight.front() {
+            self.truncate(first);
+        }
+        if self.entries.back().map(|entry| entry.index) != last {
+            self.clear();
+        }
+    }
+
     /// Drops `up_to` and everything before it, as far as it is durable.
     pub(crate) fn evict(&mut self, up_to: u64) {
         match self.in_flight.front() {
@@ -171,6 +181,22 @@ mod tests {
             [3, 4, 5],
             "the new entries stay pinned"
         );
+    }
+
+    #[test]
+    fn a_revert_keeps_the_durable_entries_and_no_others() {
+        let mut tail = Tail::default();
+        tail.append(1, entries(1, 3));
+        tail.durable(1);
+        tail.append(2, entries(4, 6));
+        tail.revert(Some(3));
+        assert_eq!(indexes(&tail, 1, 6, u64::MAX), [1, 2, 3]);
+
+        // A truncate in flight took durable entries out of memory: the log has more than the tail.
+        tail.truncate(2);
+        tail.append(3, entries(2, 2));
+        tail.revert(Some(3));
+        assert_eq!(tail.first(), None);
     }
 
     #[test]

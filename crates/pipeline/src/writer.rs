@@ -129,7 +129,7 @@ impl Writer {
             let Some(group) = &request.group else {
                 continue;
             };
-            group.durable(request.ticket);
+            group.durable(request.ticket, request.bounds);
             if let &Some((last, bytes)) = appended {
                 self.evictor.durable(group, last, bytes);
             }
@@ -149,8 +149,8 @@ impl Writer {
     fn poison(&self, cause: Error, waiting: &mut Vec<Waiting>) {
         tracing::error!("the store takes no more writes: {cause}");
         let queued: VecDeque<Request> = self.queue.poison(cause.clone());
-        for (id, group) in self.groups.all() {
-            group.revert(contain("read bounds", || self.backend.bounds(id)));
+        for group in self.groups.all() {
+            group.revert();
         }
         let failed = waiting.drain(..).map(|one| (one.request, cause.clone()));
         let never_written = queued

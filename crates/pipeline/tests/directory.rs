@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use futures_executor::block_on;
 use raft_logstore_core::{
@@ -19,6 +20,8 @@ use tempfile::TempDir;
 #[derive(Clone, Default)]
 struct Counting {
     fails_to_create: bool,
+    /// What was opened last.
+    opened: Arc<Mutex<MemoryBackend>>,
 }
 
 impl BackendConfig for Counting {
@@ -45,6 +48,7 @@ impl BackendConfig for Counting {
                 ops: vec![Op::DropGroup { group: GroupId(0) }],
             })?;
         }
+        *self.opened.lock().unwrap() = memory.clone();
         Ok(Box::new(memory))
     }
 }
@@ -102,6 +106,7 @@ fn a_failed_creation_leaves_no_store_and_can_be_repeated() {
     let dir = tempfile::tempdir().unwrap();
     let failing = Counting {
         fails_to_create: true,
+        ..Counting::default()
     };
     let error = block_on(Store::open(dir.path(), failing, StoreConfig::default())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DiskFull);
@@ -147,6 +152,47 @@ fn the_root_of_a_file_system_is_accepted() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("lost+found")).unwrap();
     block_on(open(dir.path()).unwrap().close()).unwrap();
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(dir.path().join("nowhere"), &link).unwrap();
+    assert_eq!(refusal(&link).kind(), ErrorKind::Config);
+}
+
+#[test]
+fn the_lock_file_says_whether_the_store_was_closed_cleanly() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = || fs::read_to_string(dir.path().join("LOCK")).unwrap();
+
+    let store = open(dir.path()).unwrap();
+    assert_eq!(note(), std::process::id().to_string(), "in use");
+    block_on(store.close()).unwrap();
+    assert_eq!(note(), "closed");
+
+    // Somebody else has committed meanwhile, so that the next commit fails.
+    let config = Counting::default();
+    let store = block_on(Store::open(
+        dir.path(),
+        config.clone(),
+        StoreConfig::default(),
+    ))
+    .unwrap();
+    let theirs = Batch {
+        sequence: 1,
+        ops: Vec::new(),
+    };
+    config.opened.lock().unwrap().commit(&theirs).unwrap();
+    let group = store.group(GroupId(0));
+    block_on(group.append_durable(vec![Entry::new(1, "x")])).unwrap_err();
+    block_on(store.close()).unwrap();
+    assert_ne!(
+        note(),
+        "closed",
+        "after a failed commit memory is not to be believed"
+    );
 }
 
 #[test]

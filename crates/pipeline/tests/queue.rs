@@ -1,0 +1,189 @@
+//! The bounds of the queue, with a disk that stands still.
+
+// Helpers of tests state what they expect by unwrapping, like the tests.
+#![allow(clippy::unwrap_used)]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_executor::block_on;
+use raft_logstore_core::{
+    Backend, Batch, Bounds, Completion, Entry, Error, ErrorKind, GroupId, IndexRange, LogStore,
+    LogStoreExt, MemoryBackend, Result, StableKey, StableStore, StableStoreExt,
+};
+use raft_logstore_pipeline::{Store, StoreConfig};
+
+const GROUP: GroupId = GroupId(1);
+const SMALL_QUEUE: u64 = 64 << 10;
+
+/// Memory whose commits wait while the gate is shut, and whose group 13 is damaged.
+#[derive(Clone, Default)]
+struct Gated {
+    memory: MemoryBackend,
+    shut: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Gated {
+    fn set(&self, shut: bool) {
+        *self.shut.0.lock().unwrap() = shut;
+        self.shut.1.notify_all();
+    }
+}
+
+const DAMAGED: GroupId = GroupId(13);
+
+impl Backend for Gated {
+    fn name(&self) -> &'static str {
+        "gated"
+    }
+    fn sequence(&self) -> Result<u64> {
+        self.memory.sequence()
+    }
+    fn groups(&self) -> Result<Vec<GroupId>> {
+        self.memory.groups()
+    }
+    fn bounds(&self, group: GroupId) -> Result<Bounds> {
+        if group == DAMAGED {
+            return Err(Error::new(ErrorKind::Corrupt, "read bounds").with_group(group));
+        }
+        self.memory.bounds(group)
+    }
+    fn read(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
+        self.memory.read(group, range, max_bytes)
+    }
+    fn get(&self, group: GroupId, key: &StableKey) -> Result<Option<Bytes>> {
+        self.memory.get(group, key)
+    }
+    fn commit(&self, batch: &Batch) -> Result<()> {
+        let (shut, changed) = &*self.shut;
+        drop(
+            changed
+                .wait_while(shut.lock().unwrap(), |shut| *shut)
+                .unwrap(),
+        );
+        self.memory.commit(batch)
+    }
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn store(backend: &Gated, queue_bytes: u64) -> Store {
+    let config = StoreConfig {
+        queue_bytes,
+        ..StoreConfig::default()
+    };
+    block_on(Store::with_backend(backend.clone(), config)).unwrap()
+}
+
+fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn lazy_writes_make_room_for_a_write_larger_than_the_queue() {
+    let store = store(&Gated::default(), SMALL_QUEUE);
+    let group = store.group(GROUP);
+    block_on(group.put_lazy(&StableKey::COMMITTED, Some("1".into()))).unwrap();
+
+    // It is let through alone, so the lazy one has to be written first.
+    let large = Entry::new(1, vec![0; 2 * SMALL_QUEUE as usize]);
+    block_on(group.append_durable(vec![large])).unwrap();
+    block_on(store.close()).unwrap();
+}
+
+#[test]
+fn lazy_writes_alone_never_fill_the_queue_for_good() {
+    let store = store(&Gated::default(), SMALL_QUEUE);
+    let group = store.group(GROUP);
+    for index in 0..2_000u64 {
+        let value = Bytes::copy_from_slice(&index.to_be_bytes());
+        block_on(group.put_lazy(&StableKey::COMMITTED, Some(value))).unwrap();
+    }
+    block_on(group.set_u64(&StableKey::VOTE, 1)).unwrap();
+    assert_eq!(
+        block_on(group.get_u64(&StableKey::COMMITTED)).unwrap(),
+        Some(1_999)
+    );
+    block_on(store.close()).unwrap();
+}
+
+#[test]
+fn any_number_of_callers_may_stop_waiting_for_room() {
+    let backend = Gated::default();
+    let store = store(&backend, SMALL_QUEUE);
+    let group = store.group(GROUP);
+    let payload = || vec![0; SMALL_QUEUE as usize / 2];
+
+    // The disk stands still and the queue is full.
+    backend.set(true);
+    block_on(group.append(vec![Entry::new(1, payload())], Completion::ignore())).unwrap();
+    for _ in 0..100_000 {
+        let append = group.append(vec![Entry::new(2, payload())], Completion::ignore());
+        assert!(poll_once(append).is_pending(), "there is no room");
+    }
+    // A small write fits, since those before it have left.
+    block_on(group.put_lazy(&StableKey::COMMITTED, Some("1".into()))).unwrap();
+
+    backend.set(false);
+    block_on(group.append_durable(vec![Entry::new(2, payload())])).unwrap();
+    block_on(store.close()).unwrap();
+    assert_eq!(store.stats().queue_bytes, 0, "all room was given back");
+}
+
+#[test]
+fn empty_appends_take_room_too() {
+    let backend = Gated::default();
+    let store = store(&backend, SMALL_QUEUE);
+    let group = store.group(GROUP);
+    backend.set(true);
+    let accepted = (0..100_000)
+        .take_while(|_| poll_once(group.append(Vec::new(), Completion::ignore())).is_ready())
+        .count();
+    assert!(
+        accepted < 10_000,
+        "{accepted} empty appends wait in {SMALL_QUEUE} bytes"
+    );
+
+    backend.set(false);
+    block_on(store.close()).unwrap();
+}
+
+#[test]
+fn a_damaged_group_leaves_the_others_alone_and_can_be_dropped() {
+    // Group 13 has entries that cannot be read when the store is opened.
+    let backend = Gated::default();
+    let first = store(&backend, SMALL_QUEUE);
+    for id in [GROUP, DAMAGED] {
+        block_on(first.group(id).append_durable(vec![Entry::new(1, "x")])).unwrap();
+    }
+    block_on(first.close()).unwrap();
+
+    let store = store(&backend, SMALL_QUEUE);
+    let damaged = store.group(DAMAGED);
+    let refused = [
+        block_on(damaged.bounds()).map(drop),
+        block_on(damaged.entries(..)).map(drop),
+        block_on(damaged.get(&StableKey::VOTE)).map(drop),
+        block_on(damaged.set_u64(&StableKey::VOTE, 1)),
+        block_on(damaged.append_durable(vec![Entry::new(2, "y")])),
+        block_on(damaged.purge_durable(1, Bytes::new())),
+    ];
+    for outcome in refused {
+        let error = outcome.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.group()),
+            (ErrorKind::Corrupt, Some(DAMAGED))
+        );
+    }
+    block_on(store.group(GROUP).append_durable(vec![Entry::new(2, "y")])).unwrap();
+
+    // What is given up on purpose starts anew.
+    block_on(store.drop_group(DAMAGED)).unwrap();
+    block_on(damaged.append_durable(vec![Entry::new(7, "z")])).unwrap();
+    assert_eq!(block_on(damaged.first_index()).unwrap(), Some(7));
+    block_on(store.close()).unwrap();
+}
