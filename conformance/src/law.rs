@@ -6,7 +6,7 @@ use crate::{Feature, LawResult, Setting, Subject, TestBed, View, subject};
 /// One law: a promise of the storage contract, and the function that proves it.
 #[derive(Clone, Copy)]
 pub struct Law {
-    /// The number of the law it belongs to in the project's design.
+    /// The number of the law it belongs to, in the list of ARCHITECTURE.md.
     pub number: u8,
     /// The name of the function, as the contract prose on the traits cites it.
     pub name: &'static str,

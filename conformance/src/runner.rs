@@ -25,7 +25,7 @@ pub fn main(subject: impl Subject) -> ExitCode {
 
 /// The cases [`main`] runs, for a `main` of one's own.
 ///
-/// The law `a_second_open_is_refused` starts the program again to be the other process, and expects
+/// The law `a_second_open_from_another_process_is_refused` starts the program again to be the other process, and expects
 /// [`main`] to be what runs there.
 pub fn trials(subject: Arc<dyn Subject>) -> Vec<Trial> {
     let cases = laws().flat_map(|law| law.settings.iter().map(move |setting| (law, *setting)));

@@ -16,14 +16,14 @@ impl RedbEngine {
     /// Whether most of the file is free space that compaction would give back.
     ///
     /// redb counts free pages by walking the whole tree, which a large store must not pay for at every
-    /// open. So a guess comes first, from the number of records and the length of some: only when it
+    /// close. So a guess comes first, from the number of records and the length of some: only when it
     /// says that the tree is small beside the file is the walk worth its time.
-    pub(crate) fn is_mostly_free(&self) -> Result<bool> {
+    fn is_mostly_free(&self) -> Result<bool> {
         let file_bytes = self.file_bytes()?;
         if file_bytes < FROM_BYTES || self.guess_record_bytes()? > file_bytes / 3 {
             return Ok(false);
         }
-        guard("open", &self.path, || {
+        guard("compact", &self.path, || {
             let transaction = self.database().begin_write()?;
             let stats = transaction.stats()?;
             transaction.abort()?;
@@ -31,8 +31,11 @@ impl RedbEngine {
         })
     }
 
-    /// Moves the pages in use together and cuts the rest of the file off.
-    pub(crate) fn compact(&mut self) -> Result<()> {
+    /// Moves the pages in use together and cuts the rest of the file off, where that is worth it.
+    pub(crate) fn compact_if_mostly_free(&mut self) -> Result<()> {
+        if !self.is_mostly_free()? {
+            return Ok(());
+        }
         let before = self.file_bytes()?;
         let path = self.path.clone();
         guard("compact", &path, || Ok(self.database_mut().compact()?))?;
@@ -44,12 +47,12 @@ impl RedbEngine {
     fn file_bytes(&self) -> Result<u64> {
         let file = fs::metadata(&self.path);
         Ok(file
-            .map_err(|error| Error::io("open", error).with_path(&self.path))?
+            .map_err(|error| Error::io("compact", error).with_path(&self.path))?
             .len())
     }
 
     fn guess_record_bytes(&self) -> Result<u64> {
-        guard("open", &self.path, || {
+        guard("compact", &self.path, || {
             let table = self.database().begin_read()?.open_table(RECORDS)?;
             let (mut records, mut bytes) = (0, 0);
             for pair in table

@@ -29,18 +29,20 @@ pub struct RedbConfig {
 
     /// Syncs twice per commit instead of once; off unless set. With one sync, redb takes damage to
     /// the pages of the very last commit for a torn write after a crash, and goes back to the commit
-    /// before. The store notices that (its commit watermark is ahead) but can only refuse to open;
-    /// with two syncs redb itself reports the damage.
+    /// before. After the crash of a process the store notices that (its commit watermark is ahead)
+    /// but can only refuse to open; after a power cut the watermark may be behind and not show it.
+    /// With two syncs redb itself reports the damage.
     pub two_phase_commit: bool,
 
     /// Verifies the checksum of every page whenever the store is opened, not only after a crash;
     /// off unless set. Reads the whole file. Without it, a damaged record is found when it is read.
     pub check_integrity_on_open: bool,
 
-    /// Gives free space inside the file back to the file system at open, when a file of at least
-    /// 16 MiB is mostly free: less than a third of it is records and less than half of it is pages in
-    /// use. On unless set. While the store is open, purged space is used again.
-    pub compact_on_open: bool,
+    /// Gives free space inside the file back to the file system when the store is closed, if a file
+    /// of at least 16 MiB is mostly free: less than a third of it is records and less than half of it
+    /// is pages in use. On unless set. Takes time in proportion to what the store still holds. While
+    /// the store is open, purged space is used again.
+    pub compact_on_close: bool,
 }
 
 impl Default for RedbConfig {
@@ -49,7 +51,7 @@ impl Default for RedbConfig {
             cache_bytes: 64 << 20,
             two_phase_commit: false,
             check_integrity_on_open: false,
-            compact_on_open: true,
+            compact_on_close: true,
         }
     }
 }
@@ -85,10 +87,10 @@ impl RedbConfig {
         self
     }
 
-    /// Sets [`compact_on_open`](Self::compact_on_open).
+    /// Sets [`compact_on_close`](Self::compact_on_close).
     #[must_use]
-    pub fn with_compact_on_open(mut self, enabled: bool) -> Self {
-        self.compact_on_open = enabled;
+    pub fn with_compact_on_close(mut self, enabled: bool) -> Self {
+        self.compact_on_close = enabled;
         self
     }
 
@@ -110,11 +112,16 @@ impl RedbConfig {
             .set_cache_size(bytes)
             .set_check_integrity_on_open(self.check_integrity_on_open)
             .set_repair_callback(move |session: &mut RepairSession| {
-                tracing::warn!(
-                    path = %path.display(),
-                    progress = session.progress(),
-                    "checking and repairing the redb file; it was not closed cleanly"
-                );
+                // redb calls this several times; a store that recovers is worth one line.
+                let progress = session.progress();
+                if progress == 0.0 {
+                    tracing::warn!(
+                        path = %path.display(),
+                        "checking the redb file, which was not closed cleanly"
+                    );
+                } else {
+                    tracing::debug!(path = %path.display(), progress, "checking the redb file");
+                }
             });
         Ok(builder)
     }
@@ -134,30 +141,17 @@ impl BackendConfig for RedbConfig {
                 .with_advice("the file exists already; open it, or choose an empty folder"));
         }
         let database = guard("create", &path, || Ok(builder.create(&path)?))?;
-        KvBackend::create(RedbEngine::new(database, &path, self.two_phase_commit))
+        KvBackend::create(RedbEngine::new(database, &path, self))
     }
 
     fn open(&self, dir: &Path) -> Result<Box<dyn Backend>> {
         let path = dir.join(FILE);
         let builder = self.builder(&path)?;
         check_file(&path)?;
-        let open = || {
-            let database = guard("open", &path, || Ok(builder.open(&path)?))?;
-            Ok::<_, Error>(RedbEngine::new(database, &path, self.two_phase_commit))
-        };
-        let mut engine = open()?;
+        let database = guard("open", &path, || Ok(builder.open(&path)?))?;
+        let engine = RedbEngine::new(database, &path, self);
         // A redb database without our table belongs to another program: say so before reading it.
         drop(engine.view()?);
-        if self.compact_on_open
-            && engine.is_mostly_free()?
-            && let Err(error) = engine.compact()
-        {
-            // The store is whole without it, for example on a full disk; but redb takes no more
-            // writes after a failure, so the file has to be opened anew.
-            tracing::warn!(path = %path.display(), %error, "the redb file could not be compacted");
-            drop(engine);
-            engine = open()?;
-        }
         match KvBackend::open(engine) {
             Ok(backend) => Ok(Box::new(backend)),
             Err(error) if error.path().is_none() => Err(error.with_path(path)),

@@ -8,6 +8,7 @@ use redb::{
     CursorError, Database, Durability, ReadOnlyTable, ReadableDatabase, Table, TableDefinition,
 };
 
+use crate::config::RedbConfig;
 use crate::error::{Failure, guard};
 
 /// Every record of a store, in one table: one tree to walk and to sync.
@@ -22,17 +23,19 @@ pub(crate) struct RedbEngine {
     database: Option<Database>,
     pub(crate) path: PathBuf,
     two_phase_commit: bool,
+    compact_on_close: bool,
 }
 
 impl RedbEngine {
     pub(crate) const NAME: &'static str = "redb";
 
     /// Wraps a database; `path` is for error messages.
-    pub(crate) fn new(database: Database, path: &Path, two_phase_commit: bool) -> Self {
+    pub(crate) fn new(database: Database, path: &Path, config: &RedbConfig) -> Self {
         Self {
             database: Some(database),
             path: path.to_owned(),
-            two_phase_commit,
+            two_phase_commit: config.two_phase_commit,
+            compact_on_close: config.compact_on_close,
         }
     }
 
@@ -150,6 +153,12 @@ impl KvEngine for RedbEngine {
     }
 
     fn close(mut self) -> Result<()> {
+        if self.compact_on_close
+            && let Err(error) = self.compact_if_mostly_free()
+        {
+            // The store is whole without it, for example on a full disk.
+            tracing::warn!(path = %self.path.display(), %error, "the redb file was not compacted");
+        }
         self.close_database()
     }
 }
@@ -198,20 +207,24 @@ mod tests {
     use std::io;
     use std::ops::ControlFlow;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use raft_logstore_core::{Backend, Batch, Entry, ErrorKind, GroupId, IndexRange, Op, envelope};
     use raft_logstore_kv::KvBackend;
     use redb::backends::InMemoryBackend;
     use redb::{Builder, StorageBackend};
+    use rstest::rstest;
 
     use super::*;
 
-    /// A disk in memory that can be filled.
+    /// A disk in memory that can be filled, and that counts.
     #[derive(Clone, Debug)]
     struct Disk {
         memory: Arc<InMemoryBackend>,
         full: Arc<AtomicBool>,
+        syncs: Arc<AtomicU64>,
+        /// Writes since the last sync.
+        unsynced: Arc<AtomicU64>,
     }
 
     impl Disk {
@@ -219,6 +232,8 @@ mod tests {
             Self {
                 memory: Arc::new(InMemoryBackend::new()),
                 full: Arc::default(),
+                syncs: Arc::default(),
+                unsynced: Arc::default(),
             }
         }
 
@@ -232,7 +247,8 @@ mod tests {
 
         fn engine(&self) -> RedbEngine {
             let database = Builder::new().create_with_backend(self.clone()).unwrap();
-            RedbEngine::new(database, Path::new("memory"), false)
+            let config = RedbConfig::default().with_compact_on_close(false);
+            RedbEngine::new(database, Path::new("memory"), &config)
         }
     }
 
@@ -252,12 +268,41 @@ mod tests {
 
         fn sync_data(&self) -> io::Result<()> {
             self.room()?;
+            self.syncs.fetch_add(1, Ordering::Relaxed);
+            self.unsynced.store(0, Ordering::Relaxed);
             self.memory.sync_data()
         }
 
         fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
             self.room()?;
+            self.unsynced.fetch_add(1, Ordering::Relaxed);
             self.memory.write(offset, data)
+        }
+    }
+
+    #[rstest]
+    #[case::one_phase(false, 1)]
+    #[case::two_phases(true, 2)]
+    fn a_commit_returns_after_the_sync_that_covers_it(#[case] two: bool, #[case] syncs: u64) {
+        let disk = Disk::new();
+        KvBackend::create(disk.engine()).unwrap();
+        let mut engine = disk.engine();
+        engine.two_phase_commit = two;
+        let backend = KvBackend::open(engine).unwrap();
+        for sequence in 1..=200 {
+            let before = disk.syncs.load(Ordering::Relaxed);
+            let entries = vec![Entry::new(sequence, "payload")];
+            let ops = vec![Op::Append {
+                group: GroupId(1),
+                entries,
+            }];
+            backend.commit(&Batch { sequence, ops }).unwrap();
+            assert_eq!(disk.syncs.load(Ordering::Relaxed) - before, syncs);
+            assert_eq!(
+                disk.unsynced.load(Ordering::Relaxed),
+                0,
+                "commit {sequence}"
+            );
         }
     }
 

@@ -105,8 +105,10 @@ fn translate(operation: &'static str, error: redb::Error) -> Error {
             "redb stores at most 3 GiB under one key".to_owned(),
         ),
         redb::Error::PreviousIo => new(
-            ErrorKind::Poisoned,
-            "after a failed write redb takes no more; close the store and open it again".to_owned(),
+            ErrorKind::Io,
+            "redb does nothing more after an earlier input/output error, be it of a read or of a \
+             write; close the store and open it again"
+                .to_owned(),
         ),
         redb::Error::DatabaseClosed => new(ErrorKind::Closed, String::new()),
         _ => new(ErrorKind::Io, String::new()),

@@ -85,7 +85,8 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) when the engine could not shut down cleanly; nothing is lost.
+    /// [`Io`](crate::ErrorKind::Io) when the engine could not shut down cleanly, or what made it
+    /// fail before; nothing is lost.
     fn close(self: Box<Self>) -> Result<()>;
 }
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Because the key is covered, a record that an engine returns under a wrong key is found as well
-//! (law 14, `a_flipped_bit_is_reported`).
+//! (law 14).
 
 /// Bytes that the envelope adds to a value.
 pub const OVERHEAD: usize = 4;

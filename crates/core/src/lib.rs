@@ -16,8 +16,9 @@
 //! here are the field's: group, entry, hard state, stable key, purge, truncate, durable,
 //! acknowledged.
 //!
-//! The *laws* named in the contract prose are the functions of `raft-logstore-conformance`; each
-//! promise below is proved by the law it names, for every backend.
+//! The *laws* named in the contract prose are the functions of `raft-logstore-conformance`: each is
+//! checked for every backend. ARCHITECTURE.md lists them by number. Laws 14 and 15, damaged files
+//! and a full disk, need faults that depend on the engine; the tests of each backend check those.
 
 mod backend;
 mod batch;

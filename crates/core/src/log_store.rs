@@ -22,7 +22,8 @@ use crate::{Bounds, Completion, Entry, IndexRange, Result};
 /// # Failure
 ///
 /// After a failed commit every write returns [`Poisoned`](crate::ErrorKind::Poisoned), naming the
-/// cause; reads show the durable state (law 12). After the store is closed everything returns
+/// cause; reads show the durable state, as far as the engine still answers, and nothing that was in
+/// flight (law `a_failed_commit_poisons_the_store`). After the store is closed everything returns
 /// [`Closed`](crate::ErrorKind::Closed).
 #[async_trait]
 pub trait LogStore: Send + Sync {

@@ -34,7 +34,7 @@ pub enum Target {
     Memory,
     /// A folder kept by redb. The options are the fields of
     /// [`RedbConfig`](crate::redb::RedbConfig): `cache_bytes`, `two_phase_commit`,
-    /// `check_integrity_on_open`, `compact_on_open`.
+    /// `check_integrity_on_open`, `compact_on_close`.
     #[cfg(feature = "redb")]
     Redb {
         /// The folder; made by the first open.
@@ -94,7 +94,7 @@ fn redb_config(uri: &Uri<'_>) -> Result<crate::redb::RedbConfig> {
         "cache_bytes",
         "two_phase_commit",
         "check_integrity_on_open",
-        "compact_on_open",
+        "compact_on_close",
     ];
     uri.options
         .iter()
@@ -103,7 +103,7 @@ fn redb_config(uri: &Uri<'_>) -> Result<crate::redb::RedbConfig> {
                 "cache_bytes" => config.with_cache_bytes(option.bytes()?),
                 "two_phase_commit" => config.with_two_phase_commit(option.switch()?),
                 "check_integrity_on_open" => config.with_check_integrity_on_open(option.switch()?),
-                "compact_on_open" => config.with_compact_on_open(option.switch()?),
+                "compact_on_close" => config.with_compact_on_close(option.switch()?),
                 _ => return Err(option.unknown(&OPTIONS)),
             })
         })

@@ -119,7 +119,7 @@ mod redb {
     #[test]
     fn options_reach_the_engine() {
         let uri = "redb:a?cache_bytes=2GiB&two_phase_commit=true&check_integrity_on_open=true\
-                   &compact_on_open=false";
+                   &compact_on_close=false";
         let Ok(Target::Redb { config, .. }) = uri.parse() else {
             panic!("not a redb target")
         };
@@ -127,7 +127,7 @@ mod redb {
             .with_cache_bytes(2 << 30)
             .with_two_phase_commit(true)
             .with_check_integrity_on_open(true)
-            .with_compact_on_open(false);
+            .with_compact_on_close(false);
         assert_eq!(config, expected);
     }
 
@@ -149,7 +149,7 @@ mod redb {
     #[case::unknown_option("redb:a?cash=1", "cache_bytes, two_phase_commit")]
     #[case::no_value("redb:a?cache_bytes", "key=value")]
     #[case::no_option("redb:a?", "key=value")]
-    #[case::given_twice("redb:a?compact_on_open=true&compact_on_open=true", "twice")]
+    #[case::given_twice("redb:a?compact_on_close=true&compact_on_close=true", "twice")]
     #[case::not_a_size("redb:a?cache_bytes=lots", "number of bytes")]
     #[case::negative("redb:a?cache_bytes=-1", "number of bytes")]
     #[case::too_big_a_size("redb:a?cache_bytes=18446744073709551615GiB", "number of bytes")]

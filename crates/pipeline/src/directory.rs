@@ -1,7 +1,7 @@
 //! The directory of a store: who holds it, what lies in it, and how it comes into being.
 //!
 //! ```text
-//! LOCK        held while the store is open; names the process
+//! LOCK        held while the store is open; names the process, or says that the store was closed
 //! WATERMARK   the commit watermark
 //! <backend>/  the backend's own folder, named after it
 //! ```

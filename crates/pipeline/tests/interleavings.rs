@@ -1,7 +1,7 @@
 //! The whole store explored under many interleavings of its threads.
 //!
 //! The crate's own sources are compiled here against `shuttle`, which runs every lock, wait and
-//! thread of a scenario under a scheduler of its own, thousands of schedules each. A failure prints
+//! thread of a scenario under a scheduler of its own, many schedules each. A failure prints
 //! the schedule that replays it. `RAFT_LOGSTORE_SCHEDULES` sets how many are tried.
 
 // Each source file is used whole; a scenario needs only some of it.
