@@ -171,6 +171,11 @@ impl Error {
         self.0.indexes
     }
 
+    /// What made it fail: an error of the operating system, of the engine, or of an earlier commit.
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.0.source.as_deref()
+    }
+
     /// The file or directory concerned.
     pub fn path(&self) -> Option<&Path> {
         self.0.path.as_deref()
@@ -217,8 +222,10 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {
+    /// What lies behind the cause. The message tells the cause itself, and a printer of the whole
+    /// chain must not tell it twice.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        self.cause().and_then(|cause| cause.source())
     }
 }
 
@@ -250,6 +257,19 @@ mod tests {
         let other = Error::io("commit", io::Error::from(io::ErrorKind::TimedOut));
         assert_eq!(full.kind(), ErrorKind::DiskFull);
         assert_eq!(other.kind(), ErrorKind::Io);
+    }
+
+    #[test]
+    fn a_chain_tells_each_cause_once() {
+        let cause = Error::io("commit", io::Error::other("the cable fell out"));
+        let error = Error::new(ErrorKind::Poisoned, "append").with_source(cause);
+        let mut chain = error.to_string();
+        let mut next = std::error::Error::source(&error);
+        while let Some(source) = next {
+            chain += &format!(": {source}");
+            next = source.source();
+        }
+        assert_eq!(chain.matches("the cable fell out").count(), 1, "{chain}");
     }
 
     #[test]

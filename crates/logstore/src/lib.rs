@@ -53,8 +53,9 @@
 //!
 //! # An engine of your own
 //!
-//! Implement [`Backend`] and [`BackendConfig`] and pass the latter to [`Store::open`]. To use a store
-//! of your own under an adapter, implement [`LogStore`] and [`StableStore`].
+//! Implement `KvEngine` of the crate `raft-logstore-kv` for an ordered key-value engine, or
+//! [`Backend`] itself for anything else, and [`BackendConfig`], which goes to [`Store::open`]. To use
+//! a store of your own under an adapter, implement [`LogStore`] and [`StableStore`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
