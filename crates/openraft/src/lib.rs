@@ -35,6 +35,16 @@
 //! [`RaftLogConfig::cache_bytes`]: such a read clones and does not decode. What a read finds in
 //! memory and what it finds in the store always belong to one state of the log.
 //!
+//! # Failure
+//!
+//! After a failed commit the store goes back to what is durable, but openraft may already have
+//! applied entries that were not. No read shows the log going back: what is in memory is read as it
+//! was before the failure, until the failed append is answered; everything else is an error.
+//! Close the store, open it again, and start the node anew.
+//!
+//! This relies on the store to refuse writes before it shows what is durable, as the pipeline does:
+//! a read that asked the store is trusted when the store still takes an empty append after it.
+//!
 //! # Codec
 //!
 //! Entries, votes and log ids are written by a [`Codec`], by default [`MessagePack`] through serde.

@@ -14,8 +14,9 @@ use crate::{MessagePack, RaftCodec};
 
 /// Reads the log and the vote of a [`RaftLog`](crate::RaftLog).
 ///
-/// A reader sees every write from the moment the writing call returns, durable or not. Clones share
-/// one cache.
+/// A reader sees every write from the moment the writing call returns, durable or not. After a
+/// failed commit whatever is not in memory is an error: a reader never shows the log going back to
+/// what is durable. Clones share one cache.
 pub struct LogReader<C: RaftTypeConfig, S: ?Sized, K = MessagePack> {
     log: Arc<TypedLog<C, S, K>>,
 }
@@ -53,8 +54,13 @@ where
     }
 
     /// The entries from `start` on, up to [`read_bytes`](crate::RaftLogConfig::read_bytes), at least
-    /// one. Nothing when `start` is purged or not yet appended: a later first entry would look like
-    /// the successor of `start - 1` to the follower it is sent to.
+    /// one.
+    ///
+    /// Nothing when `start` is purged or not yet appended. That departs from openraft's contract,
+    /// which wants no empty answer to a range that is not empty; openraft takes it for a heartbeat
+    /// and goes on. The alternatives are worse: an error is fatal to the node, and a later first
+    /// entry leaves a hole, because it would look like the successor of `start - 1` to the follower
+    /// it is sent to.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<C::Entry>> {
         let entries = self
             .log
@@ -65,6 +71,10 @@ where
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<VoteOf<C>>> {
-        Ok(self.log.get::<VoteOf<C>>(&StableKey::VOTE).await?)
+        let vote = self
+            .log
+            .before_any_failure(self.log.get::<VoteOf<C>>(&StableKey::VOTE))
+            .await?;
+        Ok(vote)
     }
 }

@@ -22,7 +22,11 @@ use crate::{LogReader, MessagePack, RaftCodec, RaftLogConfig};
 /// the callback of an append is answered exactly once: `Ok` when the entries are durable, an error
 /// when they cannot become so, also when the store is closed or dropped. A vote is durable when
 /// [`save_vote`](RaftLogStorage::save_vote) returns. The committed log id is written with the next
-/// batch, and reported only as far as the log reaches.
+/// batch, and reported only as far as the log is known to reach it: when its entry is missing, the
+/// last entry takes its place if it is of the same leader, and otherwise the purged log id does.
+///
+/// After a failed commit writes are errors, and so is every read that memory cannot answer: see the
+/// [crate's documentation](crate#failure).
 ///
 /// The group must be written through one `RaftLog` at a time, and through nothing else. openraft's
 /// feature `single-threaded` is not supported: callbacks are answered on the store's writer thread.
@@ -107,7 +111,7 @@ where
         })
     }
 
-    /// The committed log id, as far as the log reaches.
+    /// The committed log id, as far as the log is known to reach it.
     async fn committed(&self) -> Result<Option<LogIdOf<C>>> {
         let Some(committed) = self.log.get::<LogIdOf<C>>(&StableKey::COMMITTED).await? else {
             return Ok(None);
@@ -133,17 +137,30 @@ where
                     "{committed} is committed, but the log holds {reached}"
                 )));
         }
-        Ok(Some(reached))
+        // A leader only appends, so its earlier entries are the past of its later ones. An entry of
+        // an earlier leader may be one that the committed log replaced.
+        if reached.leader_id == committed.leader_id {
+            Ok(Some(reached))
+        } else {
+            self.last_purged().await
+        }
     }
 
-    /// Lowers the committed log id before the log is cut back to `last`, so that it never names an
-    /// entry that is gone. It goes to disk in the same batch.
-    async fn lower_committed(&self, last: Option<&LogIdOf<C>>) -> Result<()> {
-        let committed = self.log.get::<LogIdOf<C>>(&StableKey::COMMITTED).await?;
-        if committed.is_none_or(|committed| Some(committed.index) <= last.map(|last| last.index)) {
-            return Ok(());
+    /// What the committed log id is to be when the log is cut back to `last`, so that it never names
+    /// an entry that is gone; `None` when it may stay as it is.
+    async fn lowered_committed(&self, last: Option<&LogIdOf<C>>) -> Result<Option<Committed<C>>> {
+        let index = |id: &LogIdOf<C>| id.index;
+        let stored = self.log.get::<LogIdOf<C>>(&StableKey::COMMITTED).await?;
+        if stored.as_ref().map(index) <= last.map(index) {
+            return Ok(None);
         }
-        self.save_committed_lazily(last).await
+        let committed = self.committed().await?;
+        let beyond = committed.as_ref().map(index) > last.map(index);
+        Ok(Some(Committed(if beyond {
+            last.cloned()
+        } else {
+            committed
+        })))
     }
 
     async fn save_committed_lazily(&self, committed: Option<&LogIdOf<C>>) -> Result<()> {
@@ -153,27 +170,42 @@ where
         self.log.store.put_lazy(&StableKey::COMMITTED, value).await
     }
 
-    async fn truncate(&self, last: Option<LogIdOf<C>>) -> Result<()> {
-        let from = match &last {
-            Some(last) => last.index.saturating_add(1),
-            // All there is; what is purged stays purged.
-            None => self
-                .log
-                .store
-                .bounds()
-                .await?
-                .floor()
-                .map_or(0, |floor| floor + 1),
-        };
+    /// What a truncate after `last` is to do; nothing has changed yet.
+    async fn plan_truncate(&self, last: Option<LogIdOf<C>>) -> Result<Cut<C>> {
+        let bounds = self.log.store.bounds().await?;
         let last = match last {
             Some(last) => Some(last),
+            // All there is; what is purged stays purged.
             None => self.last_purged().await?,
         };
-        self.lower_committed(last.as_ref()).await?;
+        let from = last.as_ref().map_or(0, |last| last.index.saturating_add(1));
+        bounds.truncate(from)?;
+        let committed = self.lowered_committed(last.as_ref()).await?;
+        Ok(Cut { from, committed })
+    }
+
+    async fn truncate(&self, last: Option<LogIdOf<C>>) -> Result<()> {
+        let planned = self.log.before_any_failure(self.plan_truncate(last));
+        let Cut { from, committed } = planned.await?;
+        // Queued first, so that it is on disk not later than the truncate.
+        if let Some(Committed(committed)) = committed {
+            self.save_committed_lazily(committed.as_ref()).await?;
+        }
         let _change = self.log.cache.truncate(from);
         // A commit that fails shows in the next write.
         self.log.store.truncate(from, Completion::ignore()).await
     }
+}
+
+/// The value of the committed log id.
+struct Committed<C: RaftTypeConfig>(Option<LogIdOf<C>>);
+
+/// A truncate that was checked.
+struct Cut<C: RaftTypeConfig> {
+    /// The first index to drop.
+    from: u64,
+    /// The committed log id to save before, if it must change.
+    committed: Option<Committed<C>>,
 }
 
 impl<C: RaftTypeConfig, S: ?Sized, K> fmt::Debug for RaftLog<C, S, K> {
@@ -192,7 +224,7 @@ where
     type LogReader = LogReader<C, S, K>;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<C>> {
-        Ok(self.state().await?)
+        Ok(self.log.before_any_failure(self.state()).await?)
     }
 
     async fn get_log_reader(&mut self) -> Self::LogReader {
@@ -209,7 +241,7 @@ where
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogIdOf<C>>> {
-        Ok(self.committed().await?)
+        Ok(self.log.before_any_failure(self.committed()).await?)
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<C>) -> io::Result<()>

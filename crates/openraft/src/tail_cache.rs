@@ -54,7 +54,7 @@ struct Tail<E> {
     weight: u64,
     /// Counts the starts and the ends of truncates and purges: odd while one is under way.
     changes: u64,
-    /// A commit failed: what the log holds is only what is durable, and only the store knows it.
+    /// A commit failed: what was not durable is gone, and the store answers no more reads.
     failed: bool,
 }
 
@@ -115,6 +115,11 @@ impl<E> TailCache<E> {
     /// none has begun since: what was read from the store in between belongs to the same state.
     pub(crate) fn quiet_since(&self, changes: u64) -> bool {
         changes.is_multiple_of(2) && self.lock().changes == changes
+    }
+
+    /// How many starts and ends of truncates and purges there were.
+    pub(crate) fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
     /// Forgets everything for good, because a commit failed.

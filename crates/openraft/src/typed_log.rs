@@ -1,10 +1,12 @@
+use std::any::type_name;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::RaftTypeConfig;
 use openraft::entry::RaftEntry;
 use raft_logstore_core::{
-    Entry, Error, ErrorKind, IndexRange, LogStore, MAX_INDEX, Result, StableKey, StableStore,
+    Completion, Entry, Error, ErrorKind, IndexRange, LogStore, MAX_INDEX, Result, StableKey,
+    StableStore,
 };
 
 use crate::tail_cache::{Cached, TailCache};
@@ -63,7 +65,9 @@ where
         K: Codec<T>,
     {
         let mut bytes = Vec::new();
-        self.codec.encode(value, &mut bytes).map_err(unwritable)?;
+        self.codec
+            .encode(value, &mut bytes)
+            .map_err(unwritable::<T>)?;
         Ok(bytes.into())
     }
 
@@ -76,9 +80,9 @@ where
         let mut cached = Vec::new();
         for entry in entries {
             let start = buffer.len();
-            self.codec
-                .encode(&entry, &mut buffer)
-                .map_err(|error| unwritable(error).with_indexes(entry.index()..=entry.index()))?;
+            self.codec.encode(&entry, &mut buffer).map_err(|error| {
+                unwritable::<C::Entry>(error).with_indexes(entry.index()..=entry.index())
+            })?;
             cached.push(Cached::new(entry, (buffer.len() - start) as u64));
         }
         let mut buffer = Bytes::from(buffer);
@@ -87,6 +91,19 @@ where
             .map(|cached| Entry::new(cached.entry.index(), buffer.split_to(cached.bytes as usize)))
             .collect();
         Ok(Encoded { stored, cached })
+    }
+
+    /// What `asking` the store found, if the store has not failed. After a failed commit a store goes
+    /// back to what is durable, while openraft may have applied entries that were not: such an
+    /// answer must not be given. A store refuses writes before it goes back, so one that still takes
+    /// a write, even an empty one, had not gone back when it was asked before.
+    pub(crate) async fn before_any_failure<T>(
+        &self,
+        asking: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let found = asking.await;
+        self.store.append(Vec::new(), Completion::ignore()).await?;
+        found
     }
 
     /// The entries inside `range`, from one consistent state: all that the log holds there, or the
@@ -100,59 +117,102 @@ where
         if warm.start == first {
             return Ok(owned(warm.entries));
         }
-        let changes = warm.changes;
+        // The cache is cold, or the range passes the end of the log: only the store can tell.
+        self.before_any_failure(self.read_store(range, max_bytes, warm.changes))
+            .await
+    }
 
-        // The cache is cold, or the range passes the end of the log: ask the store what it holds.
+    /// [`read`](Self::read), asking the store; `changes` is the state of the cache's counter.
+    async fn read_store(
+        &self,
+        range: IndexRange,
+        max_bytes: u64,
+        changes: u64,
+    ) -> Result<Vec<C::Entry>> {
         let held = range.intersect(self.store.bounds().await?.range());
         let Some((first, last)) = held.bounds() else {
             return Ok(Vec::new());
         };
         let warm = self.cache.read(first, last, max_bytes);
-        let cold = match warm
-            .start
-            .checked_sub(1)
-            .filter(|&cold_last| cold_last >= first)
-        {
-            Some(cold_last) => {
-                self.store
-                    .read((first..=cold_last).into(), max_bytes)
-                    .await?
-            }
-            None => Vec::new(),
+        let cold = IndexRange::new(first..warm.start);
+        let stored = if cold.is_empty() {
+            Vec::new()
+        } else {
+            self.store.read(cold, max_bytes).await?
         };
         if !self.cache.quiet_since(changes) {
             // The parts may belong to different states; one read by the store belongs to one.
-            let whole = self.store.read(range, max_bytes).await?;
-            let first = whole.first().map_or(first, |entry| entry.index);
-            return self.decode_entries(first, last, &whole);
+            return self.read_store_at_once(range, max_bytes).await;
         }
 
-        let mut entries = self.decode_entries(first, last, &cold)?;
-        let next = first + entries.len() as u64;
-        if next < warm.start {
-            return if max_bytes < u64::MAX && !entries.is_empty() {
-                Ok(entries) // the byte cap ends inside the cold part
-            } else {
-                Err(hole(next, warm.start - 1))
-            };
+        let mut entries = self.decode_answer(cold, max_bytes, &stored)?;
+        if first + (entries.len() as u64) < warm.start {
+            return Ok(entries); // the byte cap ends inside the cold part
         }
-        let mut bytes = cold
+        let mut bytes = stored
             .iter()
             .map(|entry| entry.payload.len() as u64)
             .sum::<u64>();
         let fits = warm.entries.into_iter().take_while(|cached| {
             bytes = bytes.saturating_add(cached.bytes);
-            bytes <= max_bytes || cold.is_empty()
+            bytes <= max_bytes || stored.is_empty()
         });
         entries.extend(owned(fits));
         Ok(entries)
     }
 
-    /// Decodes entries that must be contiguous from `first`; `last` names the range in an error.
+    /// [`read`](Self::read) without the cache, while truncates and purges go on.
+    async fn read_store_at_once(&self, range: IndexRange, max_bytes: u64) -> Result<Vec<C::Entry>> {
+        loop {
+            let changes = self.cache.changes();
+            let before = range.intersect(self.store.bounds().await?.range());
+            let stored = if before.is_empty() {
+                Vec::new()
+            } else {
+                self.store.read(before, max_bytes).await?
+            };
+            let after = before.intersect(self.store.bounds().await?.range());
+            if self.cache.changes() != changes {
+                continue;
+            }
+            // No change began or ended, so at most the one under way took effect meanwhile: the
+            // store answered from before it or from after it.
+            let answer = self.decode_answer(before, max_bytes, &stored);
+            return match answer {
+                Err(_) if after != before => self.decode_answer(after, max_bytes, &stored),
+                answer => answer,
+            };
+        }
+    }
+
+    /// Decodes what the store answered to a read of `range`, all of which it holds: every entry, or
+    /// under a byte cap the first of them.
+    fn decode_answer(
+        &self,
+        range: IndexRange,
+        max_bytes: u64,
+        stored: &[Entry],
+    ) -> Result<Vec<C::Entry>> {
+        let Some((first, last)) = range.bounds() else {
+            return match stored.first() {
+                Some(entry) => Err(mismatch(entry.index, entry.index)),
+                None => Ok(Vec::new()),
+            };
+        };
+        let entries = self.decode_entries(first, last, stored)?;
+        let next = first + entries.len() as u64;
+        let capped = max_bytes < u64::MAX && !entries.is_empty();
+        if next <= last && !capped {
+            return Err(mismatch(next, last));
+        }
+        Ok(entries)
+    }
+
+    /// Decodes entries that must be contiguous from `first` and not pass `last`.
     fn decode_entries(&self, first: u64, last: u64, stored: &[Entry]) -> Result<Vec<C::Entry>> {
         let decode = |(expected, stored): (u64, &Entry)| {
-            if stored.index != expected {
-                return Err(hole(expected, last));
+            if stored.index != expected || expected > last {
+                return Err(mismatch(expected.min(last), last));
             }
             let entry: C::Entry = self
                 .codec
@@ -181,18 +241,23 @@ fn owned<E: Clone>(cached: impl IntoIterator<Item = Cached<E>>) -> Vec<E> {
         .collect()
 }
 
-fn hole(first: u64, last: u64) -> Error {
+fn mismatch(first: u64, last: u64) -> Error {
     Error::new(ErrorKind::Corrupt, "read")
         .with_indexes(first..=last)
-        .with_advice("the store left out entries that its bounds say it holds")
+        .with_advice("the store did not answer with the entries that its bounds say it holds")
 }
 
 fn unreadable(error: CodecError) -> Error {
     Error::new(ErrorKind::Corrupt, "decode").with_source(error)
 }
 
-fn unwritable(error: CodecError) -> Error {
+fn unwritable<T>(error: CodecError) -> Error {
+    let advice = format!(
+        "the argument, not a setting, is at fault: the codec cannot write this {}; \
+         nothing was stored, see how the type is serialized",
+        type_name::<T>()
+    );
     Error::new(ErrorKind::Config, "encode")
-        .with_advice("the codec cannot write this value")
+        .with_advice(advice)
         .with_source(error)
 }

@@ -7,11 +7,15 @@ mod support;
 use std::io;
 
 use futures_util::FutureExt;
+use openraft::entry::RaftEntry;
 use openraft::storage::{RaftLogReader, RaftLogStorage};
 use raft_logstore_core::MemoryBackend;
-use raft_logstore_openraft::RaftLog;
+use raft_logstore_openraft::{Codec, CodecError, MessagePack, RaftLog};
 
-use support::{HeldGroup, Log, append, callback, entries, id, ids, log, state, store, vote};
+use support::{
+    Entry, HeldGroup, Log, LogId, TypeConfig, Vote, answered, append, callback, entries, id, ids,
+    log, soon, state, store, vote,
+};
 
 #[tokio::test]
 async fn append_returns_and_its_entries_are_readable_before_they_are_durable() {
@@ -30,7 +34,7 @@ async fn append_returns_and_its_entries_are_readable_before_they_are_durable() {
     );
 
     group.release();
-    answer.await.unwrap().unwrap();
+    answered(answer).await.unwrap();
 }
 
 #[tokio::test]
@@ -44,7 +48,7 @@ async fn every_append_in_flight_is_answered_in_order() {
     }
 
     // Once the last is answered, so is every one before it.
-    answers.pop().unwrap().await.unwrap().unwrap();
+    answered(answers.pop().unwrap()).await.unwrap();
     for (before, mut answer) in answers.into_iter().enumerate() {
         let result = answer
             .try_recv()
@@ -54,7 +58,7 @@ async fn every_append_in_flight_is_answered_in_order() {
 }
 
 #[tokio::test]
-async fn an_append_that_fails_on_disk_is_answered_with_the_error_and_not_served_from_memory() {
+async fn an_append_that_fails_on_disk_is_answered_with_the_error_and_not_served_any_more() {
     let group = HeldGroup::default();
     let mut log: Log<HeldGroup> = RaftLog::new(group.clone());
     let mut reader = log.get_log_reader().await;
@@ -63,13 +67,16 @@ async fn an_append_that_fails_on_disk_is_answered_with_the_error_and_not_served_
     log.append(entries(1, 1..=3), done).await.unwrap();
 
     group.fail();
-    let error = answer.await.unwrap().unwrap_err();
+    let error = answered(answer).await.unwrap_err();
     assert!(error.to_string().contains("the cable fell out"), "{error}");
 
-    // What the log holds now is for the store to say.
-    let before = group.reads();
-    reader.try_get_log_entries(1..=3).await.unwrap();
-    assert_eq!(group.reads(), before + 1);
+    // Neither from memory nor from the store, which no longer stands by what it said.
+    reader.try_get_log_entries(1..=3).await.unwrap_err();
+    reader.try_get_log_entries(7..).await.unwrap_err();
+    reader.limited_get_log_entries(1, 4).await.unwrap_err();
+    reader.read_vote().await.unwrap_err();
+    log.get_log_state().await.unwrap_err();
+    log.read_committed().await.unwrap_err();
 }
 
 #[tokio::test]
@@ -82,7 +89,7 @@ async fn an_append_that_the_store_drops_is_answered_with_an_error() {
 
     group.drop_held();
     assert_eq!(
-        answer.await.unwrap().unwrap_err().kind(),
+        answered(answer).await.unwrap_err().kind(),
         io::ErrorKind::BrokenPipe
     );
 }
@@ -95,7 +102,7 @@ async fn an_append_to_a_closed_store_is_answered_with_an_error() {
 
     let (done, answer) = callback();
     log.append(entries(1, 1..=3), done).await.unwrap_err();
-    answer.await.unwrap().unwrap_err();
+    answered(answer).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -107,10 +114,62 @@ async fn an_append_that_leaves_a_hole_is_refused_and_answered() {
     let refused = log.append(entries(1, [5]), done).await.unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
     assert_eq!(
-        answer.await.unwrap().unwrap_err().kind(),
+        answered(answer).await.unwrap_err().kind(),
         io::ErrorKind::InvalidInput
     );
     assert_eq!(state(&mut log).await, (None, Some(id(1, 3))));
+}
+
+/// MessagePack, except that entry 2 cannot be written.
+struct Picky;
+
+impl Codec<Entry> for Picky {
+    fn encode(&self, entry: &Entry, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        if entry.index() == 2 {
+            return Err(CodecError::new("a lock is held"));
+        }
+        MessagePack.encode(entry, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Entry, CodecError> {
+        MessagePack.decode(bytes)
+    }
+}
+
+impl Codec<Vote> for Picky {
+    fn encode(&self, vote: &Vote, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        MessagePack.encode(vote, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Vote, CodecError> {
+        MessagePack.decode(bytes)
+    }
+}
+
+impl Codec<LogId> for Picky {
+    fn encode(&self, id: &LogId, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        MessagePack.encode(id, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<LogId, CodecError> {
+        MessagePack.decode(bytes)
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_encoded_is_refused_and_the_message_does_not_blame_a_setting() {
+    let mut log: RaftLog<TypeConfig, _, _> = RaftLog::with_codec(HeldGroup::default(), Picky);
+    let (done, answer) = callback();
+    let refused = log.append(entries(1, 1..=3), done).await.unwrap_err();
+    answered(answer).await.unwrap_err();
+
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    let message = refused.to_string();
+    for part in ["indexes 2..=2", "not a setting", "Entry", "a lock is held"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let state = log.get_log_state().await.unwrap();
+    assert_eq!(state.last_log_id, None);
 }
 
 #[tokio::test]
@@ -118,7 +177,7 @@ async fn an_empty_append_is_answered() {
     let mut log = log(&store(&MemoryBackend::new()).await);
     let (done, answer) = callback();
     log.append([], done).await.unwrap();
-    answer.await.unwrap().unwrap();
+    answered(answer).await.unwrap();
 }
 
 #[tokio::test]
@@ -135,7 +194,7 @@ async fn a_vote_is_saved_only_when_it_is_durable() {
     );
     assert_eq!(group.held(), 1);
     group.release();
-    saving.await.unwrap();
+    soon(saving).await.unwrap();
 }
 
 #[tokio::test]
@@ -148,7 +207,7 @@ async fn a_vote_that_fails_on_disk_is_an_error() {
     let mut saving = Box::pin(log.save_vote(&vote));
     assert!((&mut saving).now_or_never().is_none());
     group.fail();
-    saving.await.unwrap_err();
+    soon(saving).await.unwrap_err();
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use raft_logstore_openraft::{MessagePack, RaftLog, RaftLogConfig};
 use rstest::rstest;
 
 use support::{
-    Entry, HeldGroup, Log, Point, append, entries, entry, fresh_log, id, ids, log, store,
+    Entry, HeldGroup, Log, LogId, Point, append, entries, entry, fresh_log, id, ids, log, soon,
+    store,
 };
 
 /// Room for a handful of the small test entries.
@@ -264,30 +265,36 @@ async fn an_entry_stored_under_another_index_is_an_error() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
 }
 
+/// The log ids that a read of everything returns when `change` happens to ten entries of term 1, of
+/// which the last are in memory, while the store's part is being read.
+async fn read_while(point: Point, change: impl AsyncFnOnce(&mut Log<HeldGroup>)) -> Vec<LogId> {
+    let group = HeldGroup::default();
+    let mut log = with_cache(group.clone(), 600);
+    append(&mut log, entries(1, 1..=10)).await;
+    let mut reader = log.get_log_reader().await;
+
+    let pause = group.pause(point);
+    let reading = tokio::spawn(async move { ids(&mut reader, ..).await });
+    pause.reached().await;
+    change(&mut log).await;
+    pause.go_on();
+    soon(reading).await.unwrap()
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_read_that_meets_a_truncate_and_new_entries_belongs_to_one_state(
     #[values(Point::BeforeRead, Point::AfterRead)] point: Point,
     #[values(2, 8, 9)] keep: u64,
 ) {
-    // The last of ten entries are in memory, so the read needs both.
-    let group = HeldGroup::default();
-    let mut log = with_cache(group.clone(), 600);
-    append(&mut log, entries(1, 1..=10)).await;
-    let mut reader = log.get_log_reader().await;
-
-    // While the store's part is being read, the log is cut and grows again.
-    let pause = group.pause(point);
-    let reading = tokio::spawn(async move { ids(&mut reader, ..).await });
-    pause.reached().await;
-    log.truncate_after(Some(id(1, keep))).await.unwrap();
-    append(&mut log, entries(2, keep + 1..=12)).await;
-    pause.go_on();
-
-    let new = (1..=keep)
-        .map(|index| id(1, index))
-        .chain((keep + 1..=12).map(|i| id(2, i)));
-    assert_eq!(reading.await.unwrap(), new.collect::<Vec<_>>());
+    let read = read_while(point, async |log| {
+        log.truncate_after(Some(id(1, keep))).await.unwrap();
+        append(log, entries(2, keep + 1..=12)).await;
+    })
+    .await;
+    let old = (1..=keep).map(|index| id(1, index));
+    let new = (keep + 1..=12).map(|index| id(2, index));
+    assert_eq!(read, old.chain(new).collect::<Vec<_>>());
 }
 
 #[rstest]
@@ -296,19 +303,81 @@ async fn a_read_that_meets_a_purge_belongs_to_one_state(
     #[values(Point::BeforeRead, Point::AfterRead)] point: Point,
     #[values(2, 8, 9)] up_to: u64,
 ) {
+    let read = read_while(point, async |log| log.purge(id(1, up_to)).await.unwrap()).await;
+    let new: Vec<_> = (up_to + 1..=10).map(|index| id(1, index)).collect();
+    assert_eq!(read, new);
+}
+
+#[rstest]
+#[case::at_the_start(4)]
+#[case::inside(7)]
+#[case::at_the_end(10)]
+#[tokio::test]
+async fn an_entry_that_the_store_leaves_out_of_a_read_that_meets_a_purge_is_an_error(
+    #[case] lost: u64,
+) {
     let group = HeldGroup::default();
     let mut log = with_cache(group.clone(), 600);
     append(&mut log, entries(1, 1..=10)).await;
     let mut reader = log.get_log_reader().await;
 
-    let pause = group.pause(point);
-    let reading = tokio::spawn(async move { ids(&mut reader, ..).await });
+    let pause = group.pause(Point::AfterRead);
+    let reading = tokio::spawn(async move { reader.try_get_log_entries(..).await });
     pause.reached().await;
-    log.purge(id(1, up_to)).await.unwrap();
+    log.purge(id(1, 3)).await.unwrap();
+    group.lose(lost);
     pause.go_on();
+    let error = soon(reading).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+    let named = format!("indexes {lost}..=10");
+    assert!(error.to_string().contains(&named), "{error}");
+}
 
-    let new: Vec<_> = (up_to + 1..=10).map(|index| id(1, index)).collect();
-    assert_eq!(reading.await.unwrap(), new);
+#[tokio::test]
+async fn a_read_that_a_truncate_overtakes_belongs_to_one_state() {
+    let group = HeldGroup::default();
+    let mut log = with_cache(group.clone(), 0);
+    append(&mut log, entries(1, 1..=10)).await;
+    let mut reader = log.get_log_reader().await;
+
+    // The truncate has begun when the read begins, so the read asks the store a second time.
+    let (before, after) = (group.pause(Point::BeforeCut), group.pause(Point::AfterCut));
+    let truncating = tokio::spawn(async move { log.truncate_after(Some(id(1, 6))).await });
+    before.reached().await;
+    let first_read = group.pause(Point::AfterRead);
+    let reading = tokio::spawn(async move { ids(&mut reader, ..).await });
+    first_read.reached().await;
+    let second_read = group.pause(Point::BeforeRead);
+    first_read.go_on();
+
+    // It takes effect after the bounds were asked and before the entries are.
+    second_read.reached().await;
+    before.go_on();
+    after.reached().await;
+    second_read.go_on();
+    let new: Vec<_> = (1..=6).map(|index| id(1, index)).collect();
+    assert_eq!(soon(reading).await.unwrap(), new);
+    after.go_on();
+    soon(truncating).await.unwrap().unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_read_that_meets_a_failed_commit_is_an_error(
+    #[values(Point::BeforeRead, Point::AfterRead)] point: Point,
+) {
+    let group = HeldGroup::default();
+    let mut log = with_cache(group.clone(), 0);
+    append(&mut log, entries(1, 1..=10)).await;
+    let mut reader = log.get_log_reader().await;
+
+    let pause = group.pause(point);
+    let reading = tokio::spawn(async move { reader.try_get_log_entries(..).await });
+    pause.reached().await;
+    group.fail();
+    pause.go_on();
+    let error = soon(reading).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("poisoned"), "{error}");
 }
 
 #[tokio::test]
@@ -330,9 +399,9 @@ async fn a_read_inside_a_purge_belongs_to_one_state() {
     read.go_on();
 
     let new: Vec<_> = (7..=10).map(|index| id(1, index)).collect();
-    assert_eq!(reading.await.unwrap(), new);
+    assert_eq!(soon(reading).await.unwrap(), new);
     after.go_on();
-    purging.await.unwrap().unwrap();
+    soon(purging).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -369,7 +438,7 @@ async fn readers_never_see_entries_of_two_histories() {
     }
     writer_is_done.store(true, Ordering::Relaxed);
     for task in tasks {
-        assert!(task.await.unwrap() > 0, "a reader saw nothing at all");
+        assert!(soon(task).await.unwrap() > 0, "a reader saw nothing at all");
     }
 }
 
@@ -385,7 +454,7 @@ async fn any_store_drops_in_also_as_a_trait_object() {
         RaftLog::with_config(group, MessagePack, &config);
     let (done, answer) = support::callback();
     log.append(entries(1, 1..=3), done).await.unwrap();
-    answer.await.unwrap().unwrap();
+    support::answered(answer).await.unwrap();
     assert_eq!(
         log.get_log_state().await.unwrap().last_log_id,
         Some(id(1, 3))
@@ -414,7 +483,7 @@ proptest! {
 
     #[test]
     fn a_log_with_a_small_cache_reads_like_a_map(steps in prop::collection::vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let mut log = with_cache(HeldGroup::default(), SMALL_CACHE);
             let mut reader = log.get_log_reader().await;

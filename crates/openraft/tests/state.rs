@@ -8,12 +8,15 @@ use std::io;
 
 use openraft::storage::{RaftLogReader, RaftLogStorage};
 use raft_logstore_core::{GroupId, MemoryBackend, StableKey, StableStore, StableStoreExt};
+use raft_logstore_openraft::RaftLog;
 use raft_logstore_pipeline::{Store, StoreConfig};
 use raft_logstore_redb::RedbConfig;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use support::{append, entries, fresh_log, id, ids, log, state, store, vote};
+use support::{
+    HeldGroup, Log, Point, append, entries, fresh_log, id, ids, log, soon, state, store, vote,
+};
 
 #[tokio::test]
 async fn a_reader_sees_the_newest_vote() {
@@ -59,10 +62,12 @@ async fn truncating_into_what_is_purged_is_refused() {
     let mut log = fresh_log().await;
     append(&mut log, entries(1, 1..=9)).await;
     log.purge(id(1, 4)).await.unwrap();
+    log.save_committed(Some(id(1, 8))).await.unwrap();
 
     let refused = log.truncate_after(Some(id(1, 2))).await.unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
     assert_eq!(state(&mut log).await, (Some(id(1, 4)), Some(id(1, 9))));
+    assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 8)));
 }
 
 #[tokio::test]
@@ -207,12 +212,46 @@ async fn committed_never_passes_the_last_entry() {
     log.save_committed(Some(id(1, 8))).await.unwrap();
     assert_eq!(log.read_committed().await.unwrap(), None);
 
+    // What a leader appended before its committed entry is committed with it.
     append(&mut log, entries(1, 1..=5)).await;
     assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 5)));
 
     // Nor beyond the floor of a purged one.
     log.purge(id(1, 6)).await.unwrap();
     assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 6)));
+}
+
+#[tokio::test]
+async fn an_entry_of_an_earlier_leader_is_not_committed_by_a_later_one_that_is_missing() {
+    let mut log = fresh_log().await;
+    append(&mut log, entries(1, 1..=5)).await;
+    log.save_committed(Some(id(2, 8))).await.unwrap();
+
+    // The committed log may hold other entries in the place of these; only what is purged is sure.
+    assert_eq!(log.read_committed().await.unwrap(), None);
+    log.purge(id(1, 3)).await.unwrap();
+    assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 3)));
+
+    // A truncate does not vouch for them either.
+    log.truncate_after(Some(id(1, 4))).await.unwrap();
+    assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 3)));
+}
+
+#[tokio::test]
+async fn committed_is_lowered_before_the_log_is_cut() {
+    let group = HeldGroup::default();
+    let mut log: Log<HeldGroup> = RaftLog::new(group.clone());
+    append(&mut log, entries(1, 1..=9)).await;
+    log.save_committed(Some(id(1, 8))).await.unwrap();
+
+    let pause = group.pause(Point::BeforeCut);
+    let cutting = tokio::spawn(async move { log.truncate_after(Some(id(1, 4))).await });
+    pause.reached().await;
+    let mut uncut: Log<HeldGroup> = RaftLog::new(group);
+    assert_eq!(state(&mut uncut).await, (None, Some(id(1, 9))));
+    assert_eq!(uncut.read_committed().await.unwrap(), Some(id(1, 4)));
+    pause.go_on();
+    soon(cutting).await.unwrap().unwrap();
 }
 
 #[rstest]

@@ -1,4 +1,5 @@
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -8,6 +9,8 @@ use raft_logstore_core::{
     MemoryBackend, Op, Result, StableKey, StableStore,
 };
 use tokio::sync::Notify;
+
+use super::soon;
 
 const GROUP: GroupId = GroupId(1);
 
@@ -25,6 +28,8 @@ struct Disk {
     held: Mutex<Option<Vec<Completion>>>,
     /// Where the next calls wait.
     pauses: Mutex<Vec<Pause>>,
+    /// The sync failed.
+    failed: AtomicBool,
     /// Reads leave out this index.
     missing: Mutex<Option<u64>>,
     reads: Mutex<u64>,
@@ -49,7 +54,7 @@ pub(crate) enum Point {
 impl Pause {
     /// Waits until a call is there.
     pub(crate) async fn reached(&self) {
-        self.reached.notified().await;
+        soon(self.reached.notified()).await;
     }
 
     /// Lets the call go on.
@@ -72,8 +77,9 @@ impl HeldGroup {
             .for_each(|done| done.complete(Ok(())));
     }
 
-    /// The sync failed.
+    /// The sync failed; no more writes are taken.
     pub(crate) fn fail(&self) {
+        self.disk.failed.store(true, Ordering::SeqCst);
         let error = Error::io("commit", std::io::Error::other("the cable fell out"));
         self.take_held()
             .into_iter()
@@ -141,6 +147,11 @@ impl HeldGroup {
     }
 
     fn write(&self, op: Option<Op>, done: Completion) -> Result<()> {
+        if self.disk.failed.load(Ordering::SeqCst) {
+            let error = Error::new(ErrorKind::Poisoned, "write");
+            done.complete(Err(error.clone()));
+            return Err(error);
+        }
         if let Some(op) = op {
             let sequence = self.memory.sequence()? + 1;
             if let Err(error) = self.memory.commit(&Batch {

@@ -6,6 +6,7 @@ mod held_group;
 mod state_machine;
 
 use std::io;
+use std::time::Duration;
 
 use openraft::alias::{EntryOf, LogIdOf, VoteOf};
 use openraft::entry::RaftEntry;
@@ -68,6 +69,18 @@ pub(crate) fn entries(term: u64, indexes: impl IntoIterator<Item = u64>) -> Vec<
         .collect()
 }
 
+/// Waits for what must happen soon, and fails the test when it does not.
+pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), event)
+        .await
+        .expect("it did not happen within 10 seconds")
+}
+
+/// The answer to an append, which must come.
+pub(crate) async fn answered(answer: Answer) -> io::Result<()> {
+    soon(answer).await.expect("the callback was dropped")
+}
+
 /// A callback and its answer.
 pub(crate) fn callback() -> (IOFlushed<TypeConfig>, Answer) {
     let (sender, answer) = TypeConfig::oneshot();
@@ -79,7 +92,7 @@ pub(crate) async fn append<S>(log: &mut Log<S>, entries: Vec<Entry>)
 where
     S: LogStore + StableStore + 'static,
 {
-    log.blocking_append(entries).await.unwrap();
+    soon(log.blocking_append(entries)).await.unwrap();
 }
 
 /// The log ids inside a range.
