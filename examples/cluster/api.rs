@@ -17,17 +17,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
 use openraft::errors::{InitializeError, LinearizableReadError, RaftError};
 use openraft::{BasicNode, ChangeMembers, ReadPolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::api_error::ApiError;
+use crate::body::Body;
+use crate::cli::is_unspecified;
 use crate::node::Node;
 use crate::rpc;
 use crate::status::Status;
@@ -95,7 +96,6 @@ pub(crate) struct Page {
 }
 
 type App = State<Arc<Node>>;
-type Body = Result<Bytes, BytesRejection>;
 
 async fn status(State(node): App) -> Json<Status> {
     Json(Status::of(&node))
@@ -103,13 +103,17 @@ async fn status(State(node): App) -> Json<Status> {
 
 /// Starts a new cluster, with the members in the body (`{"1": "127.0.0.1:7001", ...}`) or those the
 /// node was started with.
-async fn init(State(node): App, body: Body) -> Result<Json<BTreeMap<u64, String>>, ApiError> {
-    let body = body?;
+async fn init(State(node): App, Body(body): Body) -> Result<Json<BTreeMap<u64, String>>, ApiError> {
     let members = if body.is_empty() {
         node.peers.clone()
     } else {
         from_json(&body)?
     };
+    if let Some(address) = members.values().find(|address| is_unspecified(address)) {
+        return Err(ApiError::bad_request(format!(
+            "{address} is no address that other nodes could reach"
+        )));
+    }
     let nodes: BTreeMap<u64, BasicNode> = members
         .iter()
         .map(|(&id, address)| (id, BasicNode::new(address)))
@@ -141,9 +145,9 @@ struct NewNode {
 async fn add_node(
     State(node): App,
     OriginalUri(uri): OriginalUri,
-    body: Body,
+    Body(body): Body,
 ) -> Result<Json<Written>, ApiError> {
-    let NewNode { id, address } = from_json(&body?)?;
+    let NewNode { id, address } = from_json(&body)?;
     node.raft
         .as_leader()
         .map_err(|to| ApiError::not_leader(&to, &uri))?;
@@ -220,10 +224,10 @@ async fn put_key(
     State(node): App,
     OriginalUri(uri): OriginalUri,
     key: Result<Path<String>, PathRejection>,
-    body: Body,
+    Body(body): Body,
 ) -> Result<Json<Written>, ApiError> {
     let key = valid_key(key)?;
-    let value = text(&body?)?.into();
+    let value = text(&body)?.into();
     let (index, _) = write(&node, Command::Put { key, value }, &uri).await?;
     Ok(Json(Written { index }))
 }
@@ -235,21 +239,25 @@ struct Writer {
 }
 
 /// Adds the body as a line. A client numbers its lines 1, 2, 3, ... and may send one again with the
-/// same number as often as it likes: it is added once.
+/// same number as often as it likes: it is added once. Another text under the same number is refused.
 async fn append_line(
     State(node): App,
     OriginalUri(uri): OriginalUri,
     writer: Result<Query<Writer>, QueryRejection>,
-    body: Body,
+    Body(body): Body,
 ) -> Result<Json<Appended>, ApiError> {
     let Query(Writer { client, seq }) = writer?;
-    let text = text(&body?)?.into();
+    let text = text(&body)?.into();
     let (_, reply) = write(&node, Command::Append(Line { client, seq, text }), &uri).await?;
     match reply {
         Reply::Appended { position } => Ok(Json(Appended { position })),
         Reply::Outdated { newest } => Err(ApiError::new(
             StatusCode::CONFLICT,
             format!("client {client} wrote line {newest} already; line {seq} comes too late"),
+        )),
+        Reply::Different => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            format!("client {client} wrote another text as line {seq} already"),
         )),
         Reply::Done => Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,

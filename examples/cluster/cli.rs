@@ -1,10 +1,14 @@
 //! The command line: one program that is either the whole run or one node of it.
 
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, bail, ensure};
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser};
+use raft_logstore::Target;
 
 /// Replicates text over three nodes, kills leaders on the way, and checks every line at the end.
 /// With `--node`, runs a single node instead.
@@ -39,16 +43,18 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "FILE", conflicts_with = "node")]
     pub(crate) input: Option<PathBuf>,
 
-    /// Write exactly this many lines; the text is repeated when it is shorter.
-    #[arg(long, value_name = "N", conflicts_with = "node")]
+    /// Write exactly this many lines, at most 10 million; the text is repeated when it is shorter.
+    #[arg(long, value_name = "N", value_parser = within(1..=10_000_000), conflicts_with = "node")]
     pub(crate) lines: Option<usize>,
 
-    /// Clients that write at the same time, each one line after the other.
-    #[arg(long, value_name = "N", default_value_t = 64, conflicts_with = "node")]
+    /// Clients that write at the same time, each one line after the other; at most 10000.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = within(1..=10_000),
+          conflicts_with = "node")]
     pub(crate) clients: usize,
 
-    /// How many times to kill the leader (SIGKILL), spread over the run.
-    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "node")]
+    /// How many times to kill the leader (SIGKILL), spread over the run; at most 1000.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = within(0..=1000),
+          conflicts_with = "node")]
     pub(crate) kills: usize,
 
     /// Decides the moments of the kills [default: random].
@@ -64,7 +70,8 @@ pub(crate) struct RunOptions {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Options of a single node")]
 pub(crate) struct ServeOptions {
-    /// The address to serve; port 0 takes a free one and says which.
+    /// The address to serve; port 0 takes a free one and says which. One that stands for all
+    /// interfaces, such as 0.0.0.0, needs --peers to say where others reach this node.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -82,9 +89,9 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) peers: Vec<Peer>,
 
-    /// Take a snapshot every so many entries, and purge the log behind it.
+    /// Take a snapshot every so many entries, at most a billion, and purge the log behind it.
     #[arg(long, value_name = "ENTRIES", default_value_t = 1000, requires = "node",
-          value_parser = clap::value_parser!(u64).range(1..))]
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(crate) snapshot_every: u64,
 
     /// Stop when stdin ends: a node must not outlive the run that started it.
@@ -110,6 +117,10 @@ impl FromStr for Peer {
             .parse()
             .with_context(|| format!("{id:?} is not a node id"))?;
         ensure!(!address.is_empty(), "peer {id} has no address");
+        ensure!(
+            !is_unspecified(address),
+            "{address} is no address that other nodes could reach"
+        );
         Ok(Self {
             id,
             address: address.to_owned(),
@@ -117,9 +128,73 @@ impl FromStr for Peer {
     }
 }
 
+/// Whether an address stands for every interface of a machine instead of one that can be reached.
+pub(crate) fn is_unspecified(address: &str) -> bool {
+    address
+        .parse::<SocketAddr>()
+        .is_ok_and(|address| address.ip().is_unspecified())
+}
+
+fn within(range: RangeInclusive<u64>) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(range)
+}
+
 fn durable_backend(name: &str) -> anyhow::Result<String> {
     if name == "memory" {
         bail!("a killed node loses what it kept in memory, its vote too; choose a durable backend");
     }
+    ensure!(!name.contains(':'), "only the scheme of a store is needed");
+    // Reading a URI touches no disk; any path will do.
+    format!("{name}:path").parse::<Target>()?;
     Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn refusal(args: &[&str]) -> ErrorKind {
+        let args = ["cluster"].iter().chain(args);
+        Cli::try_parse_from(args)
+            .map(|_| ())
+            .expect_err("it is accepted")
+            .kind()
+    }
+
+    #[test]
+    fn numbers_beyond_reason_are_refused() {
+        let most = u64::MAX.to_string();
+        for option in ["--kills", "--lines", "--clients"] {
+            assert_eq!(refusal(&[option, &most]), ErrorKind::ValueValidation);
+        }
+        assert_eq!(
+            refusal(&["--lines", "1000000000000"]),
+            ErrorKind::ValueValidation
+        );
+        assert_eq!(refusal(&["--lines", "0"]), ErrorKind::ValueValidation);
+        assert_eq!(refusal(&["--clients", "0"]), ErrorKind::ValueValidation);
+        assert!(Cli::try_parse_from(["cluster", "--kills", "0"]).is_ok());
+    }
+
+    #[test]
+    fn a_backend_that_is_not_there_or_not_durable_is_refused() {
+        for backend in ["nonsense", "memory", "redb:data", ""] {
+            assert_eq!(
+                refusal(&["--backend", backend]),
+                ErrorKind::ValueValidation,
+                "{backend}"
+            );
+        }
+        assert!(Cli::try_parse_from(["cluster", "--backend", "redb"]).is_ok());
+    }
+
+    #[test]
+    fn a_peer_needs_an_address_that_can_be_reached() {
+        for peer in ["1=0.0.0.0:7001", "1=[::]:7001", "1=", "one=127.0.0.1:7001"] {
+            assert!(peer.parse::<Peer>().is_err(), "{peer}");
+        }
+        assert!("1=127.0.0.1:7001".parse::<Peer>().is_ok());
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
@@ -57,7 +57,7 @@ impl Cluster {
             nodes.push(NodeProcess::start(spec, "127.0.0.1:0").await?);
         }
         let addresses = nodes.iter().map(|node| node.address().to_owned()).collect();
-        let cluster = Self {
+        let mut cluster = Self {
             nodes,
             addresses,
             http,
@@ -70,7 +70,10 @@ impl Cluster {
         let init = cluster
             .http
             .post(format!("http://{}/init", cluster.addresses[0]));
-        init.json(&members).send().await?.error_for_status()?;
+        let init = init.json(&members).send();
+        cluster
+            .watched(async { Ok(init.await?.error_for_status()?) })
+            .await?;
         Ok(cluster)
     }
 
@@ -79,10 +82,40 @@ impl Cluster {
         Arc::clone(&self.addresses)
     }
 
+    /// Does `work` for as long as no node ends by itself. When one does, that is the error.
+    pub(crate) async fn watched<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let outcome = tokio::select! {
+            error = self.failed() => return Err(error),
+            outcome = work => outcome,
+        };
+        if outcome.is_err() {
+            // A connection breaks a moment before its process is gone.
+            sleep(POLL).await;
+            self.check()?;
+        }
+        outcome
+    }
+
+    /// Resolves when a node has ended by itself.
+    async fn failed(&mut self) -> Error {
+        loop {
+            if let Err(error) = self.check() {
+                return error;
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Fails when a node has ended by itself.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(NodeProcess::check)
+    }
+
     /// Waits until a node leads in a term after `term`.
-    pub(crate) async fn leader_after(&self, term: u64) -> Result<Leadership> {
+    pub(crate) async fn leader_after(&mut self, term: u64) -> Result<Leadership> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
+            self.check()?;
             let mut newest: Option<Leadership> = None;
             for (node, address) in self.addresses.iter().enumerate() {
                 // A node that is down or busy is no leader for now.
@@ -107,7 +140,7 @@ impl Cluster {
     }
 
     /// The leader now.
-    pub(crate) async fn leader(&self) -> Result<Leadership> {
+    pub(crate) async fn leader(&mut self) -> Result<Leadership> {
         self.leader_after(0).await
     }
 
@@ -143,12 +176,13 @@ impl Cluster {
 
     /// Waits until every node has applied everything that was acknowledged before this call; says
     /// which has not when that takes too long.
-    pub(crate) async fn catch_up(&self) -> Result<()> {
+    pub(crate) async fn catch_up(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         // Whatever is acknowledged lies before this write in the log.
         let last = self.mark(deadline).await?;
         for address in self.addresses.iter() {
             loop {
+                self.nodes.iter_mut().try_for_each(NodeProcess::check)?;
                 let applied = status(&self.http, address)
                     .await
                     .ok()
@@ -165,7 +199,7 @@ impl Cluster {
         Ok(())
     }
 
-    async fn mark(&self, deadline: Instant) -> Result<u64> {
+    async fn mark(&mut self, deadline: Instant) -> Result<u64> {
         loop {
             let leader = self.leader().await?;
             let url = format!("http://{}/kv/end-of-run", self.addresses[leader.node]);

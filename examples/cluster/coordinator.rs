@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, NODES};
 use crate::input::Input;
 use crate::killer::Killer;
 use crate::node::http_client;
+use crate::output;
 use crate::report::Report;
 use crate::sampler::Sampler;
 use crate::shutdown;
@@ -25,7 +26,6 @@ use crate::writers::{self, Progress};
 /// Runs it all and prints the result. The code is a failure when anything was lost or duplicated.
 pub(crate) async fn run(cli: &Cli) -> Result<ExitCode> {
     let options = &cli.run;
-    ensure!(options.clients > 0, "at least one client has to write");
     let input = Input::load(options.input.as_deref(), options.lines)?;
     let seed = options.seed.unwrap_or_else(rand::random);
     let killer = Killer::new(options.kills, input.lines.len(), seed)?;
@@ -35,20 +35,21 @@ pub(crate) async fn run(cli: &Cli) -> Result<ExitCode> {
         // Dropping the work kills the nodes.
         requested = shutdown::requested() => {
             requested?;
-            eprintln!("interrupted");
+            output::note("interrupted");
             return Ok(ExitCode::from(130));
         }
     };
     let passed = outcome.as_ref().is_ok_and(Report::passed);
     if !passed {
-        eprintln!("the data is kept in {}", dir.keep().display());
+        output::note(format_args!("the data is kept in {}", dir.keep().display()));
     }
     let report = outcome?;
-    if cli.run.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+    let written = if options.json {
+        output::result(serde_json::to_string_pretty(&report)?)
     } else {
-        println!("{report}");
-    }
+        output::result(&report)
+    };
+    written.context("cannot write the result to stdout")?;
     Ok(if passed {
         ExitCode::SUCCESS
     } else {
@@ -67,7 +68,7 @@ async fn replicate(
     let lines: Arc<[Arc<str>]> = input.lines.into();
     let bar = progress_bar(lines.len(), options.json);
     // Above the bar where there is one.
-    let say = |text: String| bar.suspend(|| eprintln!("{text}"));
+    let say = |text: String| bar.suspend(|| output::note(text));
 
     let http = http_client()?;
     // A snapshot holds every line, so take few of them when there are many lines.
@@ -104,10 +105,12 @@ async fn replicate(
     ));
     cluster.stop_and_start().await?;
     if let Err(error) = cluster.catch_up().await {
+        cluster.check()?;
         // Checked all the same: what is missing counts as lost.
         say(format!("{error:#}"));
     }
-    let findings = checker::check(&http, &addresses, &acknowledged).await?;
+    let checking = checker::check(&http, &addresses, &acknowledged);
+    let findings = cluster.watched(checking).await?;
     let totals = sampler.totals();
     cluster.stop().await?;
 

@@ -32,7 +32,6 @@ impl Input {
             (None, Some(_)) => len,
             (None, None) => len.max(DEFAULT_LINES),
         };
-        ensure!(count > 0, "at least one line has to be written");
         if count > len {
             source = format!("{source}, whose {len} lines are repeated");
             lines = lines.iter().cycle().take(count).cloned().collect();

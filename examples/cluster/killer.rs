@@ -46,7 +46,8 @@ impl Killer {
     }
 
     /// Kills the leader at every mark, waits for a new one, and restarts the old one on its data.
-    /// Returns how long the cluster was without a leader, each time.
+    /// Returns when every line is acknowledged, with how long the cluster was without a leader each
+    /// time. Fails when a node ends that was not killed.
     pub(crate) async fn run(
         mut self,
         cluster: &mut Cluster,
@@ -56,7 +57,8 @@ impl Killer {
         let mut outages = Vec::new();
         let mut acknowledged = progress.acknowledged.subscribe();
         for (kill, &mark) in self.marks.iter().enumerate() {
-            acknowledged.wait_for(|&count| count >= mark).await?;
+            let reached = async { Ok(*acknowledged.wait_for(|&count| count >= mark).await?) };
+            cluster.watched(reached).await?;
             sleep(Duration::from_millis(self.random.random_range(0..20))).await;
 
             let old = cluster.leader().await?;
@@ -80,6 +82,8 @@ impl Killer {
             say(format!("node {} is back on its data", old.id));
             progress.limit.send_replace(self.limit(kill + 1));
         }
+        let written = async { Ok(*acknowledged.wait_for(|&count| count >= self.lines).await?) };
+        cluster.watched(written).await?;
         Ok(outages)
     }
 }

@@ -15,6 +15,7 @@
 
 mod api;
 mod api_error;
+mod body;
 mod checker;
 mod cli;
 mod client;
@@ -25,6 +26,7 @@ mod killer;
 mod network;
 mod node;
 mod node_process;
+mod output;
 mod report;
 mod rpc;
 mod sampler;
@@ -50,9 +52,10 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::note(format_args!("error: {error:#}"));
             if json {
-                println!("{}", serde_json::json!({ "error": format!("{error:#}") }));
+                // It is on stderr already, and the exit code says that it failed.
+                let _ = output::result(serde_json::json!({ "error": format!("{error:#}") }));
             }
             ExitCode::FAILURE
         }

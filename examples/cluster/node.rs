@@ -1,7 +1,6 @@
 //! One node: a store, the adapter, openraft, and an HTTP server around them.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +14,12 @@ use raft_logstore::{Group, GroupId, StableKey, StableStoreExt, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, ServeOptions};
 use crate::network::Network;
 use crate::snapshot_file::SnapshotFile;
 use crate::state_machine::StateMachine;
 use crate::types::NodeRaft;
-use crate::{api, rpc, shutdown};
+use crate::{api, output, rpc, shutdown};
 
 /// The cluster is one Raft group; a store could hold many.
 const GROUP: GroupId = GroupId(1);
@@ -52,7 +51,20 @@ pub(crate) async fn run(id: u64, cli: &Cli) -> Result<()> {
     let listener = TcpListener::bind(&options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
-    let address = listener.local_addr()?.to_string();
+    let bound = listener.local_addr()?;
+    let mut peers: BTreeMap<_, _> = options
+        .peers
+        .iter()
+        .map(|peer| (peer.id, peer.address.clone()))
+        .collect();
+    ensure!(
+        !bound.ip().is_unspecified() || peers.contains_key(&id),
+        "others cannot reach this node at {bound}; say where they can with --peers {id}=ADDRESS"
+    );
+    let address = bound.to_string();
+    if peers.is_empty() {
+        peers.insert(id, address.clone());
+    }
 
     // The store is opened first: it holds the lock that keeps other processes out of the directory.
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -67,14 +79,6 @@ pub(crate) async fn run(id: u64, cli: &Cli) -> Result<()> {
     let log = RaftLog::new(store.group(GROUP));
     let raft = NodeRaft::new(id, config, network, log, machine.clone()).await?;
 
-    let mut peers: BTreeMap<_, _> = options
-        .peers
-        .iter()
-        .map(|peer| (peer.id, peer.address.clone()))
-        .collect();
-    if peers.is_empty() {
-        peers.insert(id, address.clone());
-    }
     let node = Arc::new(Node {
         id,
         peers,
@@ -86,9 +90,42 @@ pub(crate) async fn run(id: u64, cli: &Cli) -> Result<()> {
 
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(serve(listener, Arc::clone(&node), stopped));
-    // The run that started this node reads the address from here.
-    writeln!(std::io::stdout(), "node {id} listens on {address}")?;
+    let outcome = until_stopped(&node, options, &address).await;
 
+    // Raft first, so that writes which still wait for a quorum are answered; then the requests; the
+    // store last, when nothing uses it any more.
+    let ended = node.raft.shutdown().await;
+    stop.send_replace(true);
+    let served = match tokio::time::timeout(Duration::from_secs(5), server).await {
+        Ok(Ok(served)) => served.map_err(Into::into),
+        Ok(Err(panicked)) => Err(panicked.into()),
+        Err(_) => {
+            tracing::warn!("some requests did not end; they are cut off");
+            Ok(())
+        }
+    };
+    let closed = node.store.close().await;
+
+    // The first failure is the cause; the others may be its consequences.
+    let steps = [
+        outcome,
+        ended.map_err(Into::into),
+        served,
+        closed.map_err(Into::into),
+    ];
+    let mut failures = steps.into_iter().filter_map(Result::err);
+    let cause = failures.next();
+    for consequence in failures {
+        tracing::warn!("while stopping: {consequence:#}");
+    }
+    cause.map_or(Ok(()), Err)
+}
+
+/// Says where the node listens, and returns when it is asked to stop or cannot go on.
+async fn until_stopped(node: &Node, options: &ServeOptions, address: &str) -> Result<()> {
+    // The run that started this node reads the address from here.
+    output::result(format_args!("node {} listens on {address}", node.id))
+        .context("cannot write to stdout")?;
     let stdin_ended = async {
         if options.stop_with_stdin {
             shutdown::stdin_ended().await
@@ -96,22 +133,11 @@ pub(crate) async fn run(id: u64, cli: &Cli) -> Result<()> {
             std::future::pending().await
         }
     };
-    let outcome = tokio::select! {
+    tokio::select! {
         requested = shutdown::requested() => requested,
         () = stdin_ended => Ok(()),
         error = failed(&node.raft) => Err(error),
-    };
-
-    // Raft first, so that writes which still wait for a quorum are answered; then the requests; the
-    // store last, when nothing uses it any more.
-    node.raft.shutdown().await?;
-    stop.send_replace(true);
-    match tokio::time::timeout(Duration::from_secs(5), server).await {
-        Ok(served) => served??,
-        Err(_) => tracing::warn!("some requests did not end; they are cut off"),
     }
-    node.store.close().await?;
-    outcome
 }
 
 async fn serve(
@@ -138,11 +164,16 @@ async fn failed(raft: &NodeRaft) -> anyhow::Error {
     let mut metrics = raft.metrics();
     loop {
         if let Err(fatal) = &metrics.borrow_watched().running_state {
-            return anyhow!("Raft stopped: {fatal}");
+            return anyhow!("Raft gave up: {fatal}");
         }
         if metrics.changed().await.is_err() {
-            return anyhow!("Raft stopped");
+            break;
         }
+    }
+    // It ended without a last word there, as in a panic; a request is told why.
+    match raft.is_initialized().await {
+        Err(fatal) => anyhow!("Raft gave up: {fatal}"),
+        Ok(_) => anyhow!("Raft gave up without a reason"),
     }
 }
 
@@ -166,7 +197,8 @@ fn store_uri(backend: &str, dir: &Path) -> Result<String> {
     }
 }
 
-/// Loopback only: no proxy must come in between, and redirects are for the caller to judge.
+/// Between nodes, and from the run to them: no proxy must come in between, and redirects are for the
+/// caller to judge.
 pub(crate) fn http_client() -> Result<reqwest::Client> {
     let client = reqwest::Client::builder()
         .no_proxy()

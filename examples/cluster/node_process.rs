@@ -27,6 +27,8 @@ pub(crate) struct NodeProcess {
     spec: Spec,
     address: String,
     child: Child,
+    /// Whether it was killed on purpose.
+    killed: bool,
     /// Held open: the node stops when its stdin ends, so it cannot outlive this process.
     stdin: Option<ChildStdin>,
     /// Held open: a node that writes to a closed stdout would fail.
@@ -86,6 +88,7 @@ impl NodeProcess {
             address: address.to_owned(),
             spec,
             child,
+            killed: false,
             stdin,
             _stdout: stdout,
         })
@@ -102,15 +105,26 @@ impl NodeProcess {
 
     /// Ends the process with SIGKILL: it gets no chance to write or say anything.
     pub(crate) async fn kill(&mut self) -> Result<()> {
+        self.check()?;
+        self.killed = true;
+        Ok(self.child.kill().await?)
+    }
+
+    /// Fails when the process has ended and nobody killed it; says how, and its last words.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        if self.killed {
+            return Ok(());
+        }
         if let Some(status) = self.child.try_wait()? {
             let (id, words) = (self.spec.id, self.spec.last_words());
-            bail!("node {id} had ended by itself before it was killed ({status}): {words}");
+            bail!("node {id} ended by itself ({status}): {words}");
         }
-        Ok(self.child.kill().await?)
+        Ok(())
     }
 
     /// Asks the process to stop (SIGTERM) and waits until it has, cleanly.
     pub(crate) async fn stop(mut self) -> Result<()> {
+        self.check()?;
         let Spec { id, .. } = self.spec;
         self.ask_to_stop()
             .with_context(|| format!("cannot stop node {id}"))?;

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::routing::post;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api;
 use crate::api_error::ApiError;
+use crate::body::Body;
 use crate::node::Node;
 use crate::types::{Snapshot, SnapshotMeta, TypeConfig, Vote};
 use crate::{state_machine, wire};
@@ -58,7 +59,6 @@ pub(crate) fn routes() -> Router<Arc<Node>> {
 
 type App = State<Arc<Node>>;
 type Target = Result<Path<u64>, PathRejection>;
-type Body = Result<Bytes, BytesRejection>;
 
 async fn append(State(node): App, to: Target, body: Body) -> Result<Bytes, ApiError> {
     let request: AppendEntriesRequest<TypeConfig> = receive(&node, to, body)?;
@@ -87,13 +87,13 @@ async fn snapshot(State(node): App, to: Target, body: Body) -> Result<Bytes, Api
     answer(node.raft.install_full_snapshot(vote, snapshot).await)
 }
 
-fn receive<T: DeserializeOwned>(node: &Node, to: Target, body: Body) -> Result<T, ApiError> {
+fn receive<T: DeserializeOwned>(node: &Node, to: Target, Body(body): Body) -> Result<T, ApiError> {
     let Path(to) = to?;
     if to != node.id {
         let reason = format!("this is node {}, not node {to}", node.id);
         return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, reason));
     }
-    wire::decode(&body?)
+    wire::decode(&body)
         .map_err(|error| ApiError::bad_request(format!("not a Raft message: {error}")))
 }
 

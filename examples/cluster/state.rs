@@ -59,9 +59,13 @@ impl State {
 
     fn append(&mut self, line: Line) -> Reply {
         match self.sessions.get(&line.client) {
-            Some(last) if last.seq == line.seq => Reply::Appended {
-                position: last.position,
-            },
+            Some(last) if last.seq == line.seq => {
+                let position = last.position;
+                match usize::try_from(position).map(|at| self.lines.get(at)) {
+                    Ok(Some(known)) if *known == line => Reply::Appended { position },
+                    _ => Reply::Different,
+                }
+            }
             Some(last) if last.seq > line.seq => Reply::Outdated { newest: last.seq },
             _ => {
                 let position = self.lines.len() as u64;
@@ -99,6 +103,19 @@ mod tests {
         assert_eq!(first, Reply::Appended { position: 1 });
         assert_eq!(append(&mut state, 2, 1), first);
         assert_eq!(state.lines.len(), 2);
+    }
+
+    #[test]
+    fn another_text_under_the_same_number_is_refused() {
+        let mut state = State::default();
+        append(&mut state, 1, 1);
+        let reply = state.append(Line {
+            client: 1,
+            seq: 1,
+            text: "another text".into(),
+        });
+        assert_eq!(reply, Reply::Different);
+        assert_eq!(state.lines.len(), 1);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub(crate) enum Reply {
     Done,
     /// The line is at this position of the list, now or since an earlier attempt.
     Appended { position: u64 },
+    /// The client has written another text under this number.
+    Different,
     /// The client has written a later line since: it knows this answer already.
     Outdated { newest: u64 },
 }

@@ -24,8 +24,8 @@ use crate::{Bounds, Completion, Entry, IndexRange, Result};
 /// After a failed commit every write returns [`Poisoned`](crate::ErrorKind::Poisoned), naming the
 /// cause; reads show the durable state, as far as the engine still answers, and nothing that was in
 /// flight (law `a_failed_commit_poisons_the_store`). Writes are refused before anything is shown as
-/// reverted, so a write that is still accepted proves that what was read before it is not. After the store is closed everything returns
-/// [`Closed`](crate::ErrorKind::Closed).
+/// reverted, so a write that is still accepted proves that what was read before it is not. After
+/// the store is closed everything returns [`Closed`](crate::ErrorKind::Closed).
 #[async_trait]
 pub trait LogStore: Send + Sync {
     /// The bounds of the log, including entries that are not durable yet. Reads no disk.
