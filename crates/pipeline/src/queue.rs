@@ -191,7 +191,9 @@ impl Queue {
             done,
             permit,
         });
-        if urgency == Urgency::Durable && !mem::replace(&mut inner.urgent, true) {
+        // A lazy request must not hold room that somebody waits for.
+        let wanted = urgency == Urgency::Durable || !inner.waiting.is_empty();
+        if wanted && !mem::replace(&mut inner.urgent, true) {
             self.work.notify_one();
         }
         Ok(ticket)

@@ -187,3 +187,43 @@ fn a_damaged_group_leaves_the_others_alone_and_can_be_dropped() {
     assert_eq!(block_on(damaged.first_index()).unwrap(), Some(7));
     block_on(store.close()).unwrap();
 }
+
+#[test]
+fn a_lazy_write_that_got_the_last_room_does_not_hold_up_the_one_behind_it() {
+    let backend = Gated::default();
+    let store = store(&backend, SMALL_QUEUE);
+    let payload = || vec![0; 50 << 10];
+    let waits = |count| {
+        while store.stats().waits < count {
+            std::thread::yield_now();
+        }
+    };
+
+    // The disk stands still and the queue is full; a lazy write waits, and a large one behind it.
+    backend.set(true);
+    let group = store.group(GROUP);
+    block_on(group.append(vec![Entry::new(1, payload())], Completion::ignore())).unwrap();
+    let lazy = group.clone();
+    let lazy = std::thread::spawn(move || {
+        let value = Bytes::from(vec![0; 20 << 10]);
+        block_on(lazy.put_lazy(&StableKey::COMMITTED, Some(value)))
+    });
+    waits(1);
+    let (answer, answered) = std::sync::mpsc::channel();
+    let behind = group.clone();
+    std::thread::spawn(move || {
+        let appended = block_on(behind.append_durable(vec![Entry::new(2, payload())]));
+        answer.send(appended).unwrap();
+    });
+    waits(2);
+
+    // With the disk back, the lazy write gets room and the large one does not, until it is written.
+    backend.set(false);
+    lazy.join().unwrap().unwrap();
+    let limit = std::time::Duration::from_secs(10);
+    answered
+        .recv_timeout(limit)
+        .expect("it is not held up")
+        .unwrap();
+    block_on(store.close()).unwrap();
+}
