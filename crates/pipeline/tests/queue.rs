@@ -210,9 +210,8 @@ fn a_lazy_write_that_got_the_last_room_does_not_hold_up_the_one_behind_it() {
     });
     waits(1);
     let (answer, answered) = std::sync::mpsc::channel();
-    let behind = group.clone();
     std::thread::spawn(move || {
-        let appended = block_on(behind.append_durable(vec![Entry::new(2, payload())]));
+        let appended = block_on(group.append_durable(vec![Entry::new(2, payload())]));
         answer.send(appended).unwrap();
     });
     waits(2);
