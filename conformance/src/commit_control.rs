@@ -175,6 +175,14 @@ impl Backend for ControlledBackend {
         self.inner.get(group, key)
     }
 
+    fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>> {
+        self.inner.stable_keys(group)
+    }
+
+    fn reusable_bytes(&self) -> Result<u64> {
+        self.inner.reusable_bytes()
+    }
+
     fn commit(&self, batch: &Batch) -> Result<()> {
         self.control.commit(batch, self.inner.as_ref())
     }
@@ -215,5 +223,9 @@ impl<C: BackendConfig> BackendConfig for ControlledConfig<C> {
 
     fn open(&self, dir: &Path) -> Result<Box<dyn Backend>> {
         Ok(Box::new(self.control.wrap(self.inner.open(dir)?)))
+    }
+
+    fn open_read_only(&self, dir: &Path) -> Result<Box<dyn Backend>> {
+        Ok(Box::new(self.control.wrap(self.inner.open_read_only(dir)?)))
     }
 }

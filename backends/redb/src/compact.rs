@@ -23,11 +23,16 @@ impl RedbEngine {
         if file_bytes < FROM_BYTES || self.guess_record_bytes()? > file_bytes / 3 {
             return Ok(false);
         }
-        guard("compact", &self.path, || {
+        Ok(self.allocated_bytes()? < file_bytes / 2)
+    }
+
+    /// The pages in use. Walks the whole tree.
+    pub(crate) fn allocated_bytes(&self) -> Result<u64> {
+        guard("count pages", &self.path, || {
             let transaction = self.database().begin_write()?;
             let stats = transaction.stats()?;
             transaction.abort()?;
-            Ok(stats.allocated_pages() * (stats.page_size() as u64) < file_bytes / 2)
+            Ok(stats.allocated_pages() * stats.page_size() as u64)
         })
     }
 
@@ -44,7 +49,7 @@ impl RedbEngine {
         Ok(())
     }
 
-    fn file_bytes(&self) -> Result<u64> {
+    pub(crate) fn file_bytes(&self) -> Result<u64> {
         let file = fs::metadata(&self.path);
         Ok(file
             .map_err(|error| Error::io("compact", error).with_path(&self.path))?

@@ -1,14 +1,15 @@
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, Result};
+use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, ReadOnly, Result};
 use raft_logstore_kv::{KvBackend, KvEngine};
-use redb::{Builder, RepairSession};
+use redb::{Builder, Database, RepairSession};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::RedbEngine;
 use crate::error::guard;
+use crate::untouched::Untouched;
 
 /// The options of the redb backend, and the way to open it.
 ///
@@ -148,7 +149,27 @@ impl BackendConfig for RedbConfig {
         let path = dir.join(FILE);
         let builder = self.builder(&path)?;
         check_file(&path)?;
+        refuse_read_only(&path)?;
         let database = guard("open", &path, || Ok(builder.open(&path)?))?;
+        self.open_backend(database, path)
+    }
+
+    fn open_read_only(&self, dir: &Path) -> Result<Box<dyn Backend>> {
+        let path = dir.join(FILE);
+        let builder = self.builder(&path)?;
+        check_file(&path)?;
+        let file = File::open(&path).and_then(Untouched::new);
+        let file = file.map_err(|error| Error::io("open", error).with_path(&path))?;
+        let database = guard("open", &path, || Ok(builder.create_with_backend(file)?))?;
+        let config = self.clone().with_compact_on_close(false);
+        Ok(Box::new(ReadOnly::new(
+            config.open_backend(database, path)?,
+        )))
+    }
+}
+
+impl RedbConfig {
+    fn open_backend(&self, database: Database, path: PathBuf) -> Result<Box<dyn Backend>> {
         let engine = RedbEngine::new(database, &path, self);
         // A redb database without our table belongs to another program: say so before reading it.
         drop(engine.view()?);
@@ -184,6 +205,18 @@ fn check_file(path: &Path) -> Result<()> {
              from another replica or a backup",
         ));
     }
+    if file.len() == 0 {
+        return Err(corrupt(
+            "the data file is empty; put the file back, or restore the store from another replica or a \
+             backup",
+        ));
+    }
+    Ok(())
+}
+
+/// A file that may not be written is an error before redb tries.
+fn refuse_read_only(path: &Path) -> Result<()> {
+    let file = fs::metadata(path).map_err(|error| Error::io("open", error).with_path(path))?;
     if file.permissions().readonly() {
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
         return Err(Error::io("open", denied)

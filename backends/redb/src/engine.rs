@@ -152,6 +152,10 @@ impl KvEngine for RedbEngine {
         guard("commit", &self.path, || self.apply(batch))
     }
 
+    fn reusable_bytes(&self) -> Result<u64> {
+        Ok(self.file_bytes()?.saturating_sub(self.allocated_bytes()?))
+    }
+
     fn close(mut self) -> Result<()> {
         if self.compact_on_close
             && let Err(error) = self.compact_if_mostly_free()

@@ -4,5 +4,6 @@ mod compact;
 mod config;
 mod engine;
 mod error;
+mod untouched;
 
 pub use config::RedbConfig;

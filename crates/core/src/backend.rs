@@ -61,6 +61,25 @@ pub trait Backend: Send + Sync + 'static {
     /// [`Corrupt`](crate::ErrorKind::Corrupt) or [`Io`](crate::ErrorKind::Io), naming the group.
     fn get(&self, group: GroupId, key: &StableKey) -> Result<Option<Bytes>>;
 
+    /// The stable keys of a group that are set, in ascending order, as of the last commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) or [`Io`](crate::ErrorKind::Io), naming the group.
+    fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>>;
+
+    /// How many bytes of the backend's files hold nothing and are used again before the files grow:
+    /// space that was freed and not given back to the file system. 0 for a backend without any.
+    ///
+    /// May walk the whole store. For tools, not for the way of a write.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) or [`Io`](crate::ErrorKind::Io).
+    fn reusable_bytes(&self) -> Result<u64> {
+        Ok(0)
+    }
+
     /// Applies a batch, all or nothing, together with its sequence number, and returns when it is
     /// durable: a completed sync covers it (law 10).
     ///
@@ -117,4 +136,16 @@ pub trait BackendConfig: Send + Sync + 'static {
     /// both), [`Locked`](crate::ErrorKind::Locked), [`Config`](crate::ErrorKind::Config) or
     /// [`Io`](crate::ErrorKind::Io).
     fn open(&self, dir: &Path) -> Result<Box<dyn Backend>>;
+
+    /// Opens the store in `dir` to be looked at: not a byte of `dir` is changed, created or removed,
+    /// so a full or read-only disk will do. Recovery after a crash takes place in memory, or in a
+    /// temporary copy.
+    ///
+    /// Whatever the backend then is asked to write fails with
+    /// [`ReadOnly`](crate::ErrorKind::ReadOnly).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    fn open_read_only(&self, dir: &Path) -> Result<Box<dyn Backend>>;
 }

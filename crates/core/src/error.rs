@@ -61,6 +61,8 @@ pub enum ErrorKind {
     Poisoned,
     /// Another store, here or in another process, has the directory open.
     Locked,
+    /// The store was opened to be looked at, and takes no writes.
+    ReadOnly,
     /// The disk is full. Nothing acknowledged is lost.
     DiskFull,
     /// The directory or record belongs to another backend, another program, or a newer format.
@@ -83,6 +85,7 @@ impl ErrorKind {
             Self::LostCommits => "acknowledged commits are missing",
             Self::Poisoned => "the store is poisoned by an earlier failure",
             Self::Locked => "the directory is in use",
+            Self::ReadOnly => "opened for reading only",
             Self::DiskFull => "the disk is full",
             Self::Format => "not a store that can be opened here",
             Self::Config => "invalid configuration",
@@ -241,6 +244,7 @@ impl From<Error> for io::Error {
             ErrorKind::Locked => io::ErrorKind::ResourceBusy,
             ErrorKind::DiskFull => io::ErrorKind::StorageFull,
             ErrorKind::Closed => io::ErrorKind::BrokenPipe,
+            ErrorKind::ReadOnly => io::ErrorKind::ReadOnlyFilesystem,
             ErrorKind::Poisoned | ErrorKind::Io => io::ErrorKind::Other,
         };
         Self::new(kind, error)

@@ -31,6 +31,7 @@ mod group;
 mod log_store;
 mod memory;
 mod range;
+mod read_only;
 mod stable_key;
 mod stable_store;
 
@@ -44,5 +45,6 @@ pub use group::GroupId;
 pub use log_store::{LogStore, LogStoreExt};
 pub use memory::MemoryBackend;
 pub use range::IndexRange;
+pub use read_only::ReadOnly;
 pub use stable_key::{InvalidStableKey, StableKey};
 pub use stable_store::{StableStore, StableStoreExt};

@@ -176,6 +176,12 @@ impl Backend for MemoryBackend {
             .and_then(|group| group.stable.get(key).cloned()))
     }
 
+    fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>> {
+        let state = self.state();
+        let group = state.groups.get(&group);
+        Ok(group.map_or_else(Vec::new, |group| group.stable.keys().cloned().collect()))
+    }
+
     fn commit(&self, batch: &Batch) -> Result<()> {
         let mut state = self.state();
         if batch.sequence != state.sequence + 1 {

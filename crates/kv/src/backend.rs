@@ -126,6 +126,14 @@ impl<E: KvEngine> Backend for KvBackend<E> {
         self.reader()?.stable(group, key)
     }
 
+    fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>> {
+        Ok(self.reader()?.header(group)?.names)
+    }
+
+    fn reusable_bytes(&self) -> Result<u64> {
+        self.engine.reusable_bytes()
+    }
+
     fn commit(&self, batch: &Batch) -> Result<()> {
         self.write("commit", |writer| {
             // Garbage goes first: it is what the state before this batch holds below the floors, and

@@ -43,6 +43,15 @@ pub trait KvEngine: Send + Sync + 'static {
     /// [`Io`](raft_logstore_core::ErrorKind::Io); views then still show the last completed write.
     fn write(&self, batch: &KvBatch) -> Result<()>;
 
+    /// How many bytes of the engine's files are free and used again before the files grow. For tools:
+    /// may walk the whole store.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](raft_logstore_core::ErrorKind::Corrupt) or
+    /// [`Io`](raft_logstore_core::ErrorKind::Io).
+    fn reusable_bytes(&self) -> Result<u64>;
+
     /// Does a short slice (about a millisecond) of the engine's own background work and says whether
     /// more is left.
     ///

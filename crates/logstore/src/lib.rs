@@ -60,6 +60,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod open;
+// Only the backends that have a folder have options.
+#[cfg_attr(not(feature = "redb"), allow(dead_code))]
+mod options;
 mod target;
 // Paths and options are read by the backends that have a folder.
 #[cfg_attr(not(feature = "redb"), allow(dead_code))]
@@ -72,13 +75,13 @@ pub use target::Target;
 pub use raft_logstore_core::{
     Backend, BackendConfig, Batch, Bounds, Completion, Entry, Error, ErrorKind, GroupId,
     IndexRange, InvalidStableKey, LogStore, LogStoreExt, MAX_INDEX, MemoryBackend, Op, Pending,
-    Result, StableKey, StableStore, StableStoreExt, envelope,
+    ReadOnly, Result, StableKey, StableStore, StableStoreExt, envelope,
 };
 #[cfg(feature = "openraft-0-10")]
 #[doc(inline)]
 pub use raft_logstore_openraft as openraft_0_10;
 #[doc(inline)]
-pub use raft_logstore_pipeline::{Group, Store, StoreConfig, StoreStats};
+pub use raft_logstore_pipeline::{Group, Inspection, Store, StoreConfig, StoreStats};
 #[cfg(feature = "redb")]
 #[doc(inline)]
 pub use raft_logstore_redb as redb;

@@ -1,10 +1,11 @@
 use std::str::FromStr;
 
+use std::path::Path;
 #[cfg(feature = "redb")]
 use std::path::PathBuf;
 
-use raft_logstore_core::{Error, MemoryBackend, Result};
-use raft_logstore_pipeline::{Store, StoreConfig};
+use raft_logstore_core::{BackendConfig, Error, MemoryBackend, Result};
+use raft_logstore_pipeline::{Inspection, Store, StoreConfig};
 
 use crate::uri::{Uri, invalid, shown};
 
@@ -63,6 +64,30 @@ impl Target {
             Self::Redb { path, config: redb } => Store::open(path, redb, config).await,
         }
     }
+
+    /// Opens the store to look at it; changes nothing. Blocks on the disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspection::open`]; [`Config`](crate::ErrorKind::Config) for [`Memory`](Self::Memory),
+    /// where there is nothing to look at.
+    pub fn inspect(&self) -> Result<Inspection> {
+        match self.folder() {
+            Some((path, config)) => Inspection::open(path, config),
+            None => Err(invalid(
+                "a store in memory ends with its process".to_owned(),
+            )),
+        }
+    }
+
+    /// The folder of the store and the backend that keeps it; `None` for a store in memory.
+    pub fn folder(&self) -> Option<(&Path, &dyn BackendConfig)> {
+        match self {
+            Self::Memory => None,
+            #[cfg(feature = "redb")]
+            Self::Redb { path, config } => Some((path, config)),
+        }
+    }
 }
 
 impl FromStr for Target {
@@ -81,32 +106,11 @@ impl FromStr for Target {
             #[cfg(feature = "redb")]
             "redb" => Ok(Self::Redb {
                 path: uri.folder()?.into(),
-                config: redb_config(&uri)?,
+                config: uri.config()?,
             }),
             other => Err(unavailable(other)),
         }
     }
-}
-
-#[cfg(feature = "redb")]
-fn redb_config(uri: &Uri<'_>) -> Result<crate::redb::RedbConfig> {
-    const OPTIONS: [&str; 4] = [
-        "cache_bytes",
-        "two_phase_commit",
-        "check_integrity_on_open",
-        "compact_on_close",
-    ];
-    uri.options
-        .iter()
-        .try_fold(crate::redb::RedbConfig::default(), |config, option| {
-            Ok(match option.key {
-                "cache_bytes" => config.with_cache_bytes(option.bytes()?),
-                "two_phase_commit" => config.with_two_phase_commit(option.switch()?),
-                "check_integrity_on_open" => config.with_check_integrity_on_open(option.switch()?),
-                "compact_on_close" => config.with_compact_on_close(option.switch()?),
-                _ => return Err(option.unknown(&OPTIONS)),
-            })
-        })
 }
 
 fn unavailable(scheme: &str) -> Error {

@@ -2,6 +2,9 @@ use std::fmt::Display;
 use std::path::Path;
 
 use raft_logstore_core::{Error, ErrorKind, Result};
+use serde::de::DeserializeOwned;
+
+use crate::options;
 
 /// The longest URI, in bytes.
 const MAX_LEN: usize = 4096;
@@ -11,15 +14,14 @@ const MAX_LEN: usize = 4096;
 pub(crate) struct Uri<'a> {
     pub(crate) scheme: &'a str,
     path: &'a str,
-    pub(crate) options: Vec<UriOption<'a>>,
+    options: Vec<UriOption<'a>>,
 }
 
 /// One `key=value`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UriOption<'a> {
-    scheme: &'a str,
     pub(crate) key: &'a str,
-    value: &'a str,
+    pub(crate) value: &'a str,
 }
 
 impl<'a> Uri<'a> {
@@ -48,7 +50,7 @@ impl<'a> Uri<'a> {
         };
         let options: Vec<_> = options
             .into_iter()
-            .map(|option| UriOption::parse(scheme, option))
+            .map(UriOption::parse)
             .collect::<Result<_>>()?;
         let repeated = options
             .iter()
@@ -65,6 +67,11 @@ impl<'a> Uri<'a> {
                 options,
             }),
         }
+    }
+
+    /// The options as the configuration of a backend. What is not given keeps its default.
+    pub(crate) fn config<C: DeserializeOwned>(&self) -> Result<C> {
+        options::config(&self.options).map_err(|error| invalid(format!("{}: {error}", self.scheme)))
     }
 
     /// The folder the URI names.
@@ -95,64 +102,25 @@ impl<'a> Uri<'a> {
             )));
         }
         match self.options.first() {
-            Some(option) => Err(option.unknown(&[])),
+            Some(option) => Err(invalid(format!(
+                "{}: has no option {}; it takes none",
+                self.scheme,
+                shown(option.key)
+            ))),
             None => Ok(()),
         }
     }
 }
 
 impl<'a> UriOption<'a> {
-    fn parse(scheme: &'a str, option: &'a str) -> Result<Self> {
+    fn parse(option: &'a str) -> Result<Self> {
         match option.split_once('=') {
-            Some((key, value)) => Ok(Self { scheme, key, value }),
+            Some((key, value)) => Ok(Self { key, value }),
             None => Err(invalid(format!(
                 "option {} is not of the form key=value",
                 shown(option)
             ))),
         }
-    }
-
-    /// The value as a number of bytes: plain, or with `KiB`, `MiB` or `GiB`.
-    pub(crate) fn bytes(&self) -> Result<u64> {
-        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
-        let (number, shift) = units
-            .iter()
-            .find_map(|(unit, shift)| Some((self.value.strip_suffix(unit)?, shift)))
-            .unwrap_or((self.value, &0));
-        number
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(1 << shift))
-            .ok_or_else(|| self.invalid("a number of bytes, such as 1048576, 64MiB or 1GiB"))
-    }
-
-    /// The value as a switch: `true` or `false`.
-    pub(crate) fn switch(&self) -> Result<bool> {
-        self.value
-            .parse()
-            .map_err(|_| self.invalid("true or false"))
-    }
-
-    /// The option is none that the scheme has.
-    pub(crate) fn unknown(&self, known: &[&str]) -> Error {
-        let known = if known.is_empty() {
-            "none".to_owned()
-        } else {
-            known.join(", ")
-        };
-        let scheme = self.scheme;
-        invalid(format!(
-            "{scheme}: has no option {}; its options are: {known}",
-            shown(self.key)
-        ))
-    }
-
-    fn invalid(&self, expected: &str) -> Error {
-        invalid(format!(
-            "option {} is {}, not {expected}",
-            self.key,
-            shown(self.value)
-        ))
     }
 }
 

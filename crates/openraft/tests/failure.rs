@@ -65,6 +65,10 @@ impl Backend for Disk {
         self.memory.get(group, key)
     }
 
+    fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>> {
+        self.memory.stable_keys(group)
+    }
+
     fn commit(&self, batch: &Batch) -> Result<()> {
         let mode = self.mode.0.lock().unwrap();
         let mode = self.mode.1.wait_while(mode, |mode| *mode == Mode::Waits);

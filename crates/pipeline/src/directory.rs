@@ -77,6 +77,59 @@ impl Directory {
         })
     }
 
+    /// Locks a directory to look into it, beside others who only look. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Locked`, `Format` when it holds something else, `Config` when there is no store, `Io`.
+    pub(crate) fn look(path: &Path, backend: &str) -> Result<Self> {
+        let missing = |what| {
+            Error::new(ErrorKind::Config, "open")
+                .with_path(path)
+                .with_advice(format!(
+                    "{what}, so there is no store to look at; check the path"
+                ))
+        };
+        if !path.is_dir() {
+            return Err(missing("this is not a directory".to_owned()));
+        }
+        refuse_foreign_content(path, backend)?;
+        let lock_path = path.join(LOCK);
+        if !exists(&lock_path)? {
+            return Err(missing(format!("there is no file {LOCK}")));
+        }
+        let mut lock = File::open(&lock_path)
+            .map_err(|error| Error::io("open lock file", error).with_path(&lock_path))?;
+        match lock.try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(locked(path, &mut lock)),
+            Err(TryLockError::Error(error)) => {
+                return Err(Error::io("lock directory", error).with_path(&lock_path));
+            }
+        }
+        if !exists(&path.join(backend))? {
+            return Err(missing(format!("there is no folder {backend}")));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            lock,
+            closed_cleanly: false,
+        })
+    }
+
+    /// Opens the backend to look at it, and the number of acknowledged commits that the watermark
+    /// tells; `None` when there is no watermark.
+    pub(crate) fn open_read_only(
+        &self,
+        config: &dyn BackendConfig,
+    ) -> Result<(Box<dyn Backend>, Option<u64>)> {
+        let acknowledged = Watermark::read(&self.path.join(Watermark::FILE))?;
+        Ok((
+            config.open_read_only(&self.path.join(config.name()))?,
+            acknowledged,
+        ))
+    }
+
     /// Gives the directory back after a close without a failure.
     pub(crate) fn closed_cleanly(mut self) {
         let noted = self

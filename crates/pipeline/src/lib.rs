@@ -32,6 +32,7 @@ mod config;
 mod directory;
 mod evictor;
 mod group;
+mod inspection;
 mod panics;
 mod queue;
 mod readers;
@@ -44,5 +45,6 @@ mod writer;
 
 pub use config::StoreConfig;
 pub use group::Group;
+pub use inspection::Inspection;
 pub use stats::StoreStats;
 pub use store::Store;

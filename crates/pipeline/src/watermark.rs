@@ -62,6 +62,25 @@ impl Watermark {
         Ok((watermark, sequence.unwrap_or(0)))
     }
 
+    /// The highest sequence in the file, without changing it; `None` when there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// `Format` when the file is of a newer version, `Io`.
+    pub(crate) fn read(path: &Path) -> Result<Option<u64>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("open watermark", error).with_path(path)),
+        };
+        let watermark = Self {
+            file,
+            path: path.to_owned(),
+        };
+        let sequence = watermark.load()?.into_iter().flatten().max();
+        Ok(Some(sequence.unwrap_or(0)))
+    }
+
     /// Takes note that the commit `sequence` is durable. Not synced.
     pub(crate) fn record(&self, sequence: u64) -> Result<()> {
         let at = (sequence % 2) * SLOT_SPACING;

@@ -51,6 +51,10 @@ impl BackendConfig for Counting {
         *self.opened.lock().unwrap() = memory.clone();
         Ok(Box::new(memory))
     }
+
+    fn open_read_only(&self, dir: &Path) -> Result<Box<dyn Backend>> {
+        self.open(dir)
+    }
 }
 
 fn open(dir: &Path) -> Result<Store> {

@@ -108,6 +108,9 @@ impl Backend for Failing {
     fn get(&self, group: GroupId, key: &StableKey) -> Result<Option<Bytes>> {
         self.memory.get(group, key)
     }
+    fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>> {
+        self.memory.stable_keys(group)
+    }
     fn commit(&self, batch: &Batch) -> Result<()> {
         if batch.sequence >= self.nth {
             return Err(Error::new(ErrorKind::Io, "commit"));

@@ -57,6 +57,9 @@ impl Backend for Gated {
     fn get(&self, group: GroupId, key: &StableKey) -> Result<Option<Bytes>> {
         self.memory.get(group, key)
     }
+    fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>> {
+        self.memory.stable_keys(group)
+    }
     fn commit(&self, batch: &Batch) -> Result<()> {
         let (shut, changed) = &*self.shut;
         drop(

@@ -104,6 +104,10 @@ impl KvEngine for MapEngine {
         Ok(())
     }
 
+    fn reusable_bytes(&self) -> Result<u64> {
+        Ok(0)
+    }
+
     fn close(self) -> Result<()> {
         Ok(())
     }
