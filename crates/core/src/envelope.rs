@@ -22,6 +22,25 @@ pub fn seal(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(value);
 }
 
+/// Appends the record for the value that `write` appends to `out`, stored under `key`: for a value
+/// that is made in place.
+///
+/// # Errors
+///
+/// Those of `write`; what is in `out` beyond its old end is then of no use.
+pub fn seal_with<E>(
+    key: &[u8],
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    let start = out.len();
+    out.extend_from_slice(&[0; OVERHEAD]);
+    write(out)?;
+    let (head, value) = out[start..].split_at_mut(OVERHEAD);
+    head.copy_from_slice(&checksum(key, value).to_le_bytes());
+    Ok(())
+}
+
 /// The value inside `record`, or `None` when the record is not what was sealed under `key`.
 ///
 /// ```

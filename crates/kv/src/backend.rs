@@ -1,42 +1,62 @@
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use raft_logstore_core::{
     Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Result, StableKey,
 };
 
-use crate::garbage::SLICE;
+use crate::garbage::{Garbage, SLICE};
 use crate::reader::Reader;
-use crate::writer::Writer;
-use crate::{KvBatch, KvEngine, format};
+use crate::recent::{Recent, StableValue};
+use crate::{KvBatch, KvEngine, format, journal, layout};
 
-/// How many indexes of garbage one call of [`Backend::maintain`] deletes.
-const MAINTAIN_SLICE: u64 = 4 * SLICE;
+/// How much may be in the journal before a commit settles it first, in bytes of memory.
+const JOURNAL_BYTES: u64 = 4 << 20;
+
+/// How many indexes of garbage one call of [`Backend::maintain`] deletes, and one settle at least.
+const GARBAGE_SLICE: u64 = 4 * SLICE;
 
 /// A [`Backend`] over any [`KvEngine`].
+///
+/// A commit is one record: the whole batch, put at the end of a journal inside the engine, whatever
+/// number of groups it is about. What the journal holds is kept in memory as well and read from
+/// there. From time to time the journal is *settled*: everything in it goes to its place in key order,
+/// in one engine write that empties the journal. So a commit touches few pages of a B-tree, and a
+/// settle fills whole ones.
 ///
 /// Every record is sealed with a checksum when written and checked when read, and the header of a
 /// group says which records have to be there; what does not fit is reported as
 /// [`Corrupt`](ErrorKind::Corrupt), naming group and indexes. Each read sees one consistent state and
-/// takes no lock that a commit holds. A batch that breaks the rules of [`Bounds`] is refused as a
-/// failed commit.
+/// waits for no commit. A batch that breaks the rules of [`Bounds`] is refused as a failed commit.
 ///
 /// # Cost of an operation
 ///
-/// * A commit is one engine write: the records of the batch, one header per group whose log it
-///   changes, and the commit number.
-/// * A purge writes two small records and deletes at most 512 indexes, however long the purged
-///   prefix is. The rest goes with later commits, max(512, 2 x entries of the commit) indexes each, in
-///   the same engine write, and with [`maintain`](Backend::maintain), 2,048 indexes a call.
-/// * A truncate and the drop of a group delete all their records in their own commit, so dropping a
+/// * A commit is one engine write of one record. When the journal has grown to 4 MiB, a commit
+///   settles it first, in a second engine write.
+/// * A purge is visible with its commit. When it is settled, at most 512 indexes are deleted,
+///   however long the purged prefix is; the rest goes with [`maintain`](Backend::maintain), 2,048
+///   indexes a call, and with later settles, twice as many as were appended and at least as many.
+/// * A truncate and the drop of a group delete all their records when they are settled, so dropping a
 ///   group with a long log takes time in proportion to it; purge it first, and let `maintain` work,
 ///   where that matters.
-/// * [`open`](Self::open) and [`groups`](Backend::groups) take a few seeks per group, and the headers
-///   of all groups stay in memory (about 100 bytes each).
+/// * [`open`](Self::open) takes a few seeks per group and reads the journal. The headers of all groups
+///   stay in memory (about 100 bytes each), and what the journal holds.
 #[derive(Debug)]
 pub struct KvBackend<E> {
     engine: E,
+    recent: RwLock<Recent>,
     writer: Mutex<Writer>,
+}
+
+/// What commits work with, one at a time; readers never wait for it.
+#[derive(Debug, Default)]
+struct Writer {
+    garbage: Garbage,
+    batch: KvBatch,
+    /// Whether anything was written since the store was opened.
+    has_written: bool,
+    /// Why the last write failed. Then nobody knows what the engine holds.
+    failure: Option<Error>,
 }
 
 impl<E: KvEngine> KvBackend<E> {
@@ -57,17 +77,40 @@ impl<E: KvEngine> KvBackend<E> {
     /// # Errors
     ///
     /// [`Format`](ErrorKind::Format) when the engine holds no store, another backend's, or one of a
-    /// newer format, naming both; [`Corrupt`](ErrorKind::Corrupt) when a record of the store or the
-    /// header of a group is missing or fails its checksum; [`Io`](ErrorKind::Io).
+    /// newer format, naming both; [`Corrupt`](ErrorKind::Corrupt) when a record of the store, the
+    /// header of a group or a commit of the journal is missing or fails its checksum;
+    /// [`Io`](ErrorKind::Io).
     pub fn open(engine: E) -> Result<Self> {
         let reader = Reader(engine.view()?);
         format::check_format(&reader.0, engine.name())?;
-        let writer = Writer::open(&reader)?;
+        let mut garbage = Garbage::default();
+        let mut headers = Vec::new();
+        for group in reader.groups()? {
+            let header = reader.header(group)?;
+            garbage.find(&reader, group, header.bounds)?;
+            headers.push((group, header));
+        }
+        let mut recent = Recent::new(reader.settled_commit()?, headers);
+        reader.journal(recent.sequence, |batch| recent.apply(&batch))?;
         drop(reader);
+        let writer = Writer {
+            garbage,
+            ..Writer::default()
+        };
         Ok(Self {
             engine,
+            recent: RwLock::new(recent),
             writer: Mutex::new(writer),
         })
+    }
+
+    fn recent(&self) -> RwLockReadGuard<'_, Recent> {
+        // A panic half way through a change poisons the writer as well, so nothing is built on it.
+        self.recent.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent_mut(&self) -> RwLockWriteGuard<'_, Recent> {
+        self.recent.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reader(&self) -> Result<Reader<E::View<'_>>> {
@@ -87,7 +130,7 @@ impl<E: KvEngine> KvBackend<E> {
         }
     }
 
-    /// Works with the writer's batch, empties it, and remembers a failure.
+    /// Works with the writer, and remembers a failure.
     fn write<T>(
         &self,
         operation: &'static str,
@@ -99,6 +142,37 @@ impl<E: KvEngine> KvBackend<E> {
         writer.failure = done.as_ref().err().cloned();
         done
     }
+
+    /// Writes the batch of the writer and empties it.
+    fn flush(&self, writer: &mut Writer) -> Result<()> {
+        writer.has_written = true;
+        self.engine.write(&writer.batch)?;
+        writer.batch.clear();
+        Ok(())
+    }
+
+    /// Puts everything in the journal to its place, and empties it.
+    fn settle(&self, writer: &mut Writer) -> Result<()> {
+        // Garbage goes first: it is what the settled records hold below the floors, and the journal
+        // may have dropped a group and written the same indexes anew.
+        let budget = GARBAGE_SLICE.max(2 * self.recent().appended());
+        self.collect_garbage(writer, budget)?;
+        self.recent()
+            .settle_into(&mut writer.batch, &mut writer.garbage);
+        self.flush(writer)?;
+        // Until here readers found in memory what is now settled as well: the same state.
+        self.recent_mut().settled();
+        Ok(())
+    }
+
+    fn collect_garbage(&self, writer: &mut Writer, budget: u64) -> Result<()> {
+        if writer.garbage.is_pending() {
+            writer
+                .garbage
+                .slice(&self.reader()?, budget, &mut writer.batch)?;
+        }
+        Ok(())
+    }
 }
 
 impl<E: KvEngine> Backend for KvBackend<E> {
@@ -107,27 +181,58 @@ impl<E: KvEngine> Backend for KvBackend<E> {
     }
 
     fn sequence(&self) -> Result<u64> {
-        self.reader()?.sequence()
+        Ok(self.recent().sequence)
     }
 
     fn groups(&self) -> Result<Vec<GroupId>> {
-        self.reader()?.groups()
+        Ok(self.recent().groups())
     }
 
     fn bounds(&self, group: GroupId) -> Result<Bounds> {
-        self.reader()?.bounds(group)
+        let bounds = self.recent().bounds(group);
+        // A log whose ends cannot be read has no bounds to rely on.
+        if let Some((first, last)) = bounds.range().bounds() {
+            self.read(group, IndexRange::new(first..=first), 0)?;
+            self.read(group, IndexRange::new(last..=last), 0)?;
+        }
+        Ok(bounds)
     }
 
     fn read(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
-        self.reader()?.entries(group, range, max_bytes)
+        let recent = self.recent();
+        let (settled, newer) = recent.split(group, range, max_bytes);
+        if settled.is_empty() {
+            return Ok(newer);
+        }
+        // Taken under the lock: no commit comes between the two parts.
+        let reader = self.reader()?;
+        drop(recent);
+        let mut entries = reader.entries(group, settled, max_bytes)?;
+        if entries.last().map(|last| last.index) == settled.bounds().map(|(_, last)| last) {
+            let used: u64 = entries.iter().map(|entry| entry.payload.len() as u64).sum();
+            let mut room = max_bytes.saturating_sub(used);
+            entries.extend(newer.into_iter().map_while(|entry| {
+                room = room.checked_sub(entry.payload.len() as u64)?;
+                Some(entry)
+            }));
+        }
+        Ok(entries)
     }
 
     fn get(&self, group: GroupId, key: &StableKey) -> Result<Option<Bytes>> {
-        self.reader()?.stable(group, key)
+        let recent = self.recent();
+        match recent.stable(group, key) {
+            StableValue::Here(value) => Ok(value),
+            StableValue::Settled => {
+                let reader = self.reader()?;
+                drop(recent);
+                reader.stable(group, key).map(Some)
+            }
+        }
     }
 
     fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>> {
-        Ok(self.reader()?.header(group)?.names)
+        Ok(self.recent().names(group).to_vec())
     }
 
     fn reusable_bytes(&self) -> Result<u64> {
@@ -136,36 +241,45 @@ impl<E: KvEngine> Backend for KvBackend<E> {
 
     fn commit(&self, batch: &Batch) -> Result<()> {
         self.write("commit", |writer| {
-            // Garbage goes first: it is what the state before this batch holds below the floors, and
-            // an operation of the batch may drop the group and write the same indexes anew.
-            if writer.garbage.is_pending() {
-                let budget = Writer::garbage_budget(batch);
-                writer
-                    .garbage
-                    .slice(&self.reader()?, budget, &mut writer.batch)?;
+            self.recent().check(batch)?;
+            if self.recent().bytes() >= JOURNAL_BYTES {
+                self.settle(writer)?;
             }
-            writer.fill(batch)?;
-            self.engine.write(&writer.batch)
+            let key = layout::journal_key(batch.sequence);
+            writer
+                .batch
+                .put_with(&key, |record| journal::encode(batch, record))?;
+            self.flush(writer)?;
+            self.recent_mut().apply(batch)
         })
     }
 
     fn maintain(&self) -> Result<bool> {
         self.write("maintain", |writer| {
+            // What a purge, a truncate or a drop has hidden can only be deleted once it is settled.
+            if self.recent().frees_space() {
+                self.settle(writer)?;
+                return Ok(true);
+            }
             if !writer.garbage.is_pending() {
                 return self.engine.maintain();
             }
-            writer
-                .garbage
-                .slice(&self.reader()?, MAINTAIN_SLICE, &mut writer.batch)?;
+            self.collect_garbage(writer, GARBAGE_SLICE)?;
             // The groups looked at may turn out to be clean: then there is nothing to sync.
             if !writer.batch.is_empty() {
-                self.engine.write(&writer.batch)?;
+                self.flush(writer)?;
             }
             Ok(true)
         })
     }
 
     fn close(self: Box<Self>) -> Result<()> {
-        self.engine.close()
+        let settled = match self.writer("close") {
+            // So that the next open finds everything in its place.
+            Ok(mut writer) if writer.has_written => self.settle(&mut writer),
+            // What was only read is left as it is, and after a failure nothing more is written.
+            Ok(_) | Err(_) => Ok(()),
+        };
+        settled.and(self.engine.close())
     }
 }

@@ -9,9 +9,16 @@
 //! "meta-" <group u64> "!group"                      19        the header of a group, below
 //! "stor-" "format"                                  11        u32: format version, then the
 //!                                                             backend's name in ASCII
-//! "stor-" "sequence"                                13        u64: number of the last commit, then
-//!                                                             u64: how many groups there are
+//! "stor-" "sequence"                                13        u64: number of the last settled commit,
+//!                                                             then u64: how many groups it left
+//! "wlog-" <commit u64>                              13        the journal: the operations of a commit
+//!                                                             that is not settled yet
 //! ```
+//!
+//! A commit is put into the journal, whose keys sort after all others. A settle writes what its
+//! commits have changed under the other keys and deletes it from the journal, in one engine write:
+//! what is under the other keys is the state after the last settled commit, and the journal holds
+//! every commit since.
 //!
 //! The header says what a group has, so that a record that went missing is noticed:
 //!
@@ -50,7 +57,10 @@ pub const META: &[u8; PREFIX_LEN] = b"meta-";
 /// Key of the format record.
 pub const FORMAT: &[u8] = b"stor-format";
 
-/// Key of the record of the last commit.
+/// Prefix of the commits that are not settled yet.
+pub const JOURNAL: &[u8; PREFIX_LEN] = b"wlog-";
+
+/// Key of the record of the last settled commit.
 pub const SEQUENCE: &[u8] = b"stor-sequence";
 
 pub(crate) const PREFIX_LEN: usize = 5;
@@ -86,6 +96,25 @@ pub fn entry_index(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(index.try_into().ok()?))
 }
 
+/// The key of a commit in the journal.
+pub fn journal_key(commit: u64) -> [u8; GROUP_END] {
+    let mut key = [0; GROUP_END];
+    key[..PREFIX_LEN].copy_from_slice(JOURNAL);
+    key[PREFIX_LEN..].copy_from_slice(&commit.to_be_bytes());
+    key
+}
+
+/// The keys of the commits `commits` in the journal, both ends included.
+pub fn journal_keys(commits: RangeInclusive<u64>) -> RangeInclusive<[u8; GROUP_END]> {
+    journal_key(*commits.start())..=journal_key(*commits.end())
+}
+
+/// The number of the commit stored under `key`; `None` when that is not a key of the journal.
+pub fn journal_commit(key: &[u8]) -> Option<u64> {
+    let commit = key.strip_prefix(JOURNAL)?;
+    Some(u64::from_be_bytes(commit.try_into().ok()?))
+}
+
 /// The key of a stable key of a group.
 pub fn stable_key(group: GroupId, name: &StableKey) -> Vec<u8> {
     meta_key(group, name.as_str().as_bytes())
@@ -96,7 +125,8 @@ pub fn header_key(group: GroupId) -> Vec<u8> {
     meta_key(group, HEADER)
 }
 
-/// The value stored under [`SEQUENCE`]: the number of the last commit, and how many groups there are.
+/// The value stored under [`SEQUENCE`]: the number of the last settled commit, and how many groups it
+/// left.
 pub fn sequence(commit: u64, groups: u64) -> [u8; 16] {
     let mut value = [0; 16];
     value[..8].copy_from_slice(&commit.to_be_bytes());

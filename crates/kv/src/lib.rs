@@ -3,11 +3,13 @@
 //! An engine implements [`KvEngine`] (a consistent view to get and scan, one durable atomic write,
 //! close) and has a full [`Backend`](raft_logstore_core::Backend) in [`KvBackend`]: the key
 //! [`layout`], the checksum around every record, the format marker, the header that says what
-//! a group has, and giving purged space back in slices.
+//! a group has, the journal, and giving purged space back in slices.
 //!
 //! ```text
-//! Batch -> KvBackend -> KvBatch (keys, sealed records) -> KvEngine::write   one durable commit
-//! read  <- KvBackend <- records, checked               <- KvEngine::view    one consistent state
+//! Batch  -> journal: one sealed record          -> KvEngine::write   one durable commit
+//! settle -> records in key order, empty journal -> KvEngine::write   now and then
+//! read   <- Recent: what the journal holds
+//!         + Reader: records, checked            <- KvEngine::view    one consistent state
 //! ```
 
 mod backend;
@@ -15,10 +17,11 @@ mod engine;
 mod format;
 mod garbage;
 mod header;
+mod journal;
 pub mod layout;
 mod reader;
+mod recent;
 mod write;
-mod writer;
 
 pub use backend::KvBackend;
 pub use engine::{KvEngine, KvView, Visitor};

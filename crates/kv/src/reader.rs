@@ -2,26 +2,27 @@ use std::ops::{ControlFlow, RangeInclusive};
 
 use bytes::Bytes;
 use raft_logstore_core::{
-    Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Result, StableKey, envelope,
+    Batch, Entry, Error, ErrorKind, GroupId, IndexRange, Result, StableKey, envelope,
 };
 
-use crate::KvView;
 use crate::header::Header;
 use crate::layout::{self, LOGS, META};
+use crate::{KvView, journal};
 
 const RESTORE: &str = "restore the store from another replica or a backup";
 
-/// Reads the records of a store from one consistent view, and checks every one.
+/// Reads the records of a store from one consistent view, and checks every one. Knows nothing of what
+/// [`Recent`](crate::recent::Recent) has to say beside them.
 pub(crate) struct Reader<V>(pub(crate) V);
 
 impl<V: KvView> Reader<V> {
-    /// The number of the last commit.
-    pub(crate) fn sequence(&self) -> Result<u64> {
-        Ok(self.last_commit()?.0)
+    /// The number of the last commit that is settled.
+    pub(crate) fn settled_commit(&self) -> Result<u64> {
+        Ok(self.settled()?.0)
     }
 
-    /// The number of the last commit, and how many groups there were after it.
-    fn last_commit(&self) -> Result<(u64, u64)> {
+    /// The number of the last commit that is settled, and how many groups there were after it.
+    fn settled(&self) -> Result<(u64, u64)> {
         let record = self.0.get(layout::SEQUENCE)?;
         let value = record
             .as_deref()
@@ -46,7 +47,7 @@ impl<V: KvView> Reader<V> {
         }
         groups.sort_unstable();
         groups.dedup();
-        let (_, expected) = self.last_commit()?;
+        let (_, expected) = self.settled()?;
         if groups.len() as u64 != expected {
             return Err(
                 Error::new(ErrorKind::Corrupt, "list groups").with_advice(format!(
@@ -82,48 +83,66 @@ impl<V: KvView> Reader<V> {
         Ok(Header::default())
     }
 
-    /// The value of a stable key.
-    pub(crate) fn stable(&self, group: GroupId, name: &StableKey) -> Result<Option<Bytes>> {
+    /// Shows the commits in the journal to `visit`, in order: those after commit `settled`.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when a commit is missing, fails its checksum, or `visit` does not accept it.
+    pub(crate) fn journal(
+        &self,
+        settled: u64,
+        mut visit: impl FnMut(Batch) -> Result<()>,
+    ) -> Result<()> {
+        let corrupt = |commit, what| {
+            Error::new(ErrorKind::Corrupt, "read journal")
+                .with_advice(format!("commit {commit} {what}; {RESTORE}"))
+        };
+        let keys = layout::journal_keys(0..=u64::MAX);
+        let mut last = settled;
+        self.scan(keys.start()..=keys.end(), |key, record| {
+            let sequence = layout::journal_commit(key).ok_or_else(|| foreign(key))?;
+            if last.checked_add(1) != Some(sequence) {
+                return Err(corrupt(last.saturating_add(1), "is missing"));
+            }
+            let value = envelope::open(key, record)
+                .ok_or_else(|| corrupt(sequence, "fails its checksum"))?;
+            let ops = journal::decode(Bytes::copy_from_slice(value))
+                .ok_or_else(|| corrupt(sequence, "cannot be what was written"))?;
+            visit(Batch { sequence, ops }).map_err(|error| {
+                corrupt(sequence, "does not follow from the one before").with_source(error)
+            })?;
+            last = sequence;
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// The value of a stable key that is set.
+    pub(crate) fn stable(&self, group: GroupId, name: &StableKey) -> Result<Bytes> {
         let corrupt = |what| {
             Error::new(ErrorKind::Corrupt, "read stable key")
                 .with_group(group)
                 .with_advice(format!("stable key `{name}` {what}; {RESTORE}"))
         };
         let key = layout::stable_key(group, name);
-        match self
+        let record = self
             .0
             .get(&key)
-            .map_err(|error| place(error, group, None))?
-        {
-            Some(record) if envelope::open(&key, &record).is_some() => {
-                Ok(Some(record.slice(envelope::OVERHEAD..)))
-            }
-            Some(_) => Err(corrupt("fails its checksum")),
-            None if self.header(group)?.names.contains(name) => Err(corrupt("is missing")),
-            None => Ok(None),
+            .map_err(|error| place(error, group, None))?;
+        let record = record.ok_or_else(|| corrupt("is missing"))?;
+        match envelope::open(&key, &record) {
+            Some(_) => Ok(record.slice(envelope::OVERHEAD..)),
+            None => Err(corrupt("fails its checksum")),
         }
     }
 
-    /// The bounds of a group's log, checked against the entries at its ends.
-    pub(crate) fn bounds(&self, group: GroupId) -> Result<Bounds> {
-        let bounds = self.header(group)?.bounds;
-        if let Some((first, last)) = bounds.range().bounds() {
-            for index in [first, last] {
-                self.entries(group, IndexRange::new(index..=index), 0)?;
-            }
-        }
-        Ok(bounds)
-    }
-
-    /// The entries of the log inside `range`, up to `max_bytes` of payload but at least one.
+    /// The entries inside `range`, which the log has, up to `max_bytes` of payload but at least one.
     pub(crate) fn entries(
         &self,
         group: GroupId,
         range: IndexRange,
         max_bytes: u64,
     ) -> Result<Vec<Entry>> {
-        let log = self.header(group)?.bounds.range();
-        let Some((start, end)) = range.intersect(log).bounds() else {
+        let Some((start, end)) = range.bounds() else {
             return Ok(Vec::new());
         };
         let mut entries: Vec<Entry> = Vec::new();

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
-use raft_logstore_core::envelope;
+use raft_logstore_core::{Result, envelope};
 
 /// The bytes of memory that a cleared batch keeps for the next commit.
 const KEEP_BYTES: usize = 4 << 20;
@@ -82,6 +82,26 @@ impl KvBatch {
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
         self.key(Kind::Put, key);
         envelope::seal(key, value, &mut self.arena);
+    }
+
+    /// Stores what `write` appends to the buffer under `key`, sealed.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`; nothing is stored then.
+    pub(crate) fn put_with(
+        &mut self,
+        key: &[u8],
+        write: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        self.key(Kind::Put, key);
+        let start = self.arena.len();
+        let written = envelope::seal_with(key, &mut self.arena, write);
+        if written.is_err() {
+            self.ops.pop();
+            self.arena.truncate(start - key.len());
+        }
+        written
     }
 
     /// Removes `key`.

@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use raft_logstore_core::{Error, ErrorKind, Result};
-use raft_logstore_kv::{KvBatch, KvEngine, KvOp, KvView, Visitor};
+use raft_logstore_kv::{KvBackend, KvBatch, KvEngine, KvOp, KvView, Visitor};
 
 type Map = BTreeMap<Vec<u8>, Bytes>;
 
@@ -29,6 +29,13 @@ pub(crate) struct MapView {
 }
 
 impl MapEngine {
+    /// An engine that holds an empty store.
+    pub(crate) fn new_store() -> Self {
+        let engine = Self::default();
+        KvBackend::create(engine.clone()).unwrap();
+        engine
+    }
+
     pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
         self.map().keys().cloned().collect()
     }

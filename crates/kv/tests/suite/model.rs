@@ -11,15 +11,28 @@ use crate::map_engine::MapEngine;
 /// What to do to a group; numbers are relative to its log, so that every step is allowed.
 #[derive(Clone, Debug)]
 enum Step {
-    Append { skip: u64, count: u64 },
-    Truncate { back: u64 },
-    Purge { forward: i64 },
+    Append {
+        skip: u64,
+        count: u64,
+    },
+    Truncate {
+        back: u64,
+    },
+    Purge {
+        forward: i64,
+    },
     Jump,
-    Put { key: StableKey, value: Option<u8> },
+    Put {
+        key: StableKey,
+        value: Option<u8>,
+    },
     Drop,
     Commit,
     Maintain,
+    /// The process crashes.
     Reopen,
+    /// The store is closed and opened.
+    Close,
 }
 
 fn steps() -> impl Strategy<Value = Vec<(GroupId, Step)>> {
@@ -38,6 +51,7 @@ fn steps() -> impl Strategy<Value = Vec<(GroupId, Step)>> {
         8 => Just(Step::Commit),
         1 => Just(Step::Maintain),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Close),
     ];
     let group = prop_oneof![Just(GroupId(0)), Just(GroupId(1)), Just(GroupId(u64::MAX))];
     prop::collection::vec((group, step), 1..60)
@@ -117,9 +131,16 @@ fn assert_same(backend: &dyn Backend, reference: &dyn Backend) -> Result<()> {
     Ok(())
 }
 
+fn close_and_open(
+    backend: KvBackend<MapEngine>,
+    engine: &MapEngine,
+) -> Result<KvBackend<MapEngine>> {
+    Box::new(backend).close()?;
+    KvBackend::open(engine.clone())
+}
+
 fn run(steps: &[(GroupId, Step)]) -> Result<()> {
-    let engine = MapEngine::default();
-    KvBackend::create(engine.clone())?;
+    let engine = MapEngine::new_store();
     let mut backend = KvBackend::open(engine.clone())?;
     // One reference takes whole batches, as the backend does; the other each operation at once, so
     // that the next one can be chosen.
@@ -144,6 +165,7 @@ fn run(steps: &[(GroupId, Step)]) -> Result<()> {
             }
             Step::Maintain => drop(backend.maintain()?),
             Step::Reopen => backend = KvBackend::open(engine.clone())?,
+            Step::Close => backend = close_and_open(backend, &engine)?,
             _ => {
                 if let Some(op) = operation(&model, *group, step, at as u8)? {
                     let sequence = model.sequence()? + 1;
@@ -158,7 +180,8 @@ fn run(steps: &[(GroupId, Step)]) -> Result<()> {
         }
         assert_same(&backend, &reference)?;
     }
-    // When all garbage is gone, still the same, and nothing but the log is stored.
+    // When all is in its place and all garbage gone, still the same, and nothing but the log is stored.
+    let backend = close_and_open(backend, &engine)?;
     while backend.maintain()? {}
     assert_same(&backend, &reference)?;
     let entries: u64 = reference
