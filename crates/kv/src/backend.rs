@@ -11,7 +11,7 @@ use crate::recent::{Recent, StableValue};
 use crate::{KvBatch, KvEngine, format, journal, layout};
 
 /// How much may be in the journal before a commit settles it first, in bytes of memory.
-const JOURNAL_BYTES: u64 = 4 << 20;
+const JOURNAL_BYTES: u64 = 2 << 20;
 
 /// How many indexes of garbage one call of [`Backend::maintain`] deletes, and one settle at least.
 const GARBAGE_SLICE: u64 = 4 * SLICE;
@@ -31,7 +31,7 @@ const GARBAGE_SLICE: u64 = 4 * SLICE;
 ///
 /// # Cost of an operation
 ///
-/// * A commit is one engine write of one record. When the journal has grown to 4 MiB, a commit
+/// * A commit is one engine write of one record. When the journal has grown to 2 MiB, a commit
 ///   settles it first, in a second engine write.
 /// * A purge is visible with its commit. When it is settled, at most 512 indexes are deleted,
 ///   however long the purged prefix is; the rest goes with [`maintain`](Backend::maintain), 2,048
