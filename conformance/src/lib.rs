@@ -68,7 +68,7 @@ pub use session::Session;
 pub use setting::{Setting, View};
 pub use shared_memory::SharedMemory;
 pub use store_subject::StoreSubject;
-pub use subject::{ControlledSubject, Feature, Subject};
+pub use subject::{ControlledSubject, Feature, InspectedSubject, Subject};
 pub use submission::{Accepted, Submission};
 pub use test_bed::TestBed;
 pub use tracker::Tracker;

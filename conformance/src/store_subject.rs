@@ -3,10 +3,13 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use raft_logstore_core::{BackendConfig, GroupId, Result};
-use raft_logstore_pipeline::{Store, StoreConfig};
+use raft_logstore_pipeline::{Inspection, Store, StoreConfig};
 
 use crate::commit_control::ControlledConfig;
-use crate::{CommitControl, ControlledSubject, Feature, Log, OpenStore, SharedMemory, Subject};
+use crate::{
+    CommitControl, ControlledSubject, Feature, InspectedSubject, Log, OpenStore, SharedMemory,
+    Subject,
+};
 
 /// A backend, tested through [`Store`].
 ///
@@ -80,6 +83,16 @@ impl<C: BackendConfig + Clone> Subject for StoreSubject<C> {
 
     fn controlled(&self) -> Option<&dyn ControlledSubject> {
         Some(self)
+    }
+
+    fn inspected(&self) -> Option<&dyn InspectedSubject> {
+        Some(self)
+    }
+}
+
+impl<C: BackendConfig + Clone> InspectedSubject for StoreSubject<C> {
+    fn inspect(&self, dir: &Path) -> Result<Inspection> {
+        Inspection::open(dir, &self.backend)
     }
 }
 

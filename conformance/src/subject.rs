@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use raft_logstore_core::Result;
+use raft_logstore_pipeline::Inspection;
 
 use crate::{CommitControl, OpenStore};
 
@@ -38,6 +39,11 @@ pub trait Subject: Send + Sync + 'static {
         None
     }
 
+    /// How to look at a store without changing it, if that can be done.
+    fn inspected(&self) -> Option<&dyn InspectedSubject> {
+        None
+    }
+
     /// Calls `work` where the store can run: inside the async runtime it needs, if it needs one.
     /// Every thread of the suite that touches the store goes through here.
     fn within(&self, work: &mut dyn FnMut()) {
@@ -56,6 +62,16 @@ pub trait ControlledSubject {
     fn open_controlled(&self, dir: &Path, control: &CommitControl) -> Result<Box<dyn OpenStore>>;
 }
 
+/// A [`Subject`] whose stores can be looked at without changing them.
+pub trait InspectedSubject {
+    /// Opens the store in `dir` to look at it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Inspection::open`].
+    fn inspect(&self, dir: &Path) -> Result<Inspection>;
+}
+
 /// What a store may do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
@@ -71,6 +87,8 @@ pub enum Feature {
     Disk,
     /// Commits that can be held back, watched and failed ([`Subject::controlled`]).
     CommitControl,
+    /// Looking at a store without changing it ([`Subject::inspected`]).
+    Inspection,
 }
 
 /// Why `subject` does without `feature`; `None` when it has it.
@@ -78,6 +96,9 @@ pub(crate) fn lacks(subject: &dyn Subject, feature: Feature) -> Option<&'static 
     match feature {
         Feature::CommitControl if subject.controlled().is_none() => {
             Some("its commits cannot be controlled")
+        }
+        Feature::Inspection if subject.inspected().is_none() => {
+            Some("it cannot be looked at without opening it")
         }
         _ => subject.lacks(feature),
     }

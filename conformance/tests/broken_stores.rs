@@ -59,7 +59,8 @@ fn a_broken_store_is_caught(
         Fault::HandlesAreListed,
         Fault::FailureIgnored,
         Fault::ClosedAnswers,
-        Fault::NoLock
+        Fault::NoLock,
+        Fault::InspectionLeavesAFile
     )]
     fault: Fault,
 ) {

@@ -8,6 +8,7 @@
 pub mod completions;
 pub mod failure;
 pub mod groups;
+pub mod inspection;
 pub mod log;
 pub mod model;
 pub mod purge;
@@ -26,6 +27,7 @@ const TOPICS: &[&[Law]] = &[
     stable::LAWS,
     groups::LAWS,
     failure::LAWS,
+    inspection::LAWS,
     model::LAWS,
 ];
 

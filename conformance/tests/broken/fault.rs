@@ -69,11 +69,13 @@ pub(crate) enum Fault {
     ClosedAnswers,
     /// The directory can be opened again while it is open.
     NoLock,
+    /// Looking at a store leaves the engine's lock file behind.
+    InspectionLeavesAFile,
 }
 
 impl Fault {
     /// Every fault.
-    pub(crate) const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::None,
         Self::GapAccepted,
         Self::OverlapReplaces,
@@ -108,6 +110,7 @@ impl Fault {
         Self::FailureIgnored,
         Self::ClosedAnswers,
         Self::NoLock,
+        Self::InspectionLeavesAFile,
     ];
 
     /// The laws that must catch it.
@@ -183,6 +186,7 @@ impl Fault {
             ],
             Self::ClosedAnswers => &["a_closed_store_refuses_everything"],
             Self::NoLock => &["a_second_open_is_refused"],
+            Self::InspectionLeavesAFile => &["looking_at_a_store_changes_nothing"],
         }
     }
 }

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_executor::block_on;
 use raft_logstore_conformance::{
-    CommitControl, ControlledSubject, Feature, Log, OpenStore, SharedMemory, StoreSubject, Subject,
+    CommitControl, ControlledSubject, Feature, InspectedSubject, Log, OpenStore, SharedMemory,
+    StoreSubject, Subject,
 };
 use raft_logstore_core::{Completion, GroupId, Result, StableKey};
+use raft_logstore_pipeline::Inspection;
 
 use super::Fault;
 use super::log::BrokenLog;
@@ -81,6 +83,19 @@ impl Subject for BrokenSubject {
 
     fn controlled(&self) -> Option<&dyn ControlledSubject> {
         Some(self)
+    }
+
+    fn inspected(&self) -> Option<&dyn InspectedSubject> {
+        Some(self)
+    }
+}
+
+impl InspectedSubject for BrokenSubject {
+    fn inspect(&self, dir: &Path) -> Result<Inspection> {
+        if self.fault == Fault::InspectionLeavesAFile {
+            fs::write(dir.join("memory/lock.mdb"), "").unwrap();
+        }
+        self.inner.inspect(&self.dir(dir))
     }
 }
 
