@@ -8,7 +8,7 @@ use futures_executor::block_on;
 use raft_logstore::{Backend, Batch, Entry, Group, GroupId, LogStoreExt, Op, Store};
 use serde::Serialize;
 
-use crate::backends;
+use crate::backends::Candidate;
 use crate::payload::Payloads;
 use crate::raw::RawFile;
 use crate::summary::{median, micros, quantile, rounded};
@@ -139,21 +139,26 @@ struct Measured {
     p99: Vec<f64>,
 }
 
-pub(crate) fn measure(options: &Options, base: &Path) -> Result<Vec<Row>> {
+pub(crate) fn measure(options: &Options, backends: &[Candidate], base: &Path) -> Result<Vec<Row>> {
     ensure!(
         options.rounds > 0 && options.appends > 0,
         "at least one round of one append"
     );
     let mut rows = Vec::new();
     for &shape in &options.shapes {
-        rows.extend(measure_shape(shape, options, base)?);
+        rows.extend(measure_shape(shape, options, backends, base)?);
     }
     Ok(rows)
 }
 
-fn measure_shape(shape: Shape, options: &Options, base: &Path) -> Result<Vec<Row>> {
+fn measure_shape(
+    shape: Shape,
+    options: &Options,
+    backends: &[Candidate],
+    base: &Path,
+) -> Result<Vec<Row>> {
     let dir = tempfile::tempdir_in(base)?;
-    let mut all = contenders(dir.path())?;
+    let mut all = contenders(backends, dir.path())?;
     let mut payloads = Payloads::new(shape.bytes);
     // The first round warms up caches and files and is not counted.
     for round in 0..=options.rounds {
@@ -204,7 +209,7 @@ fn measure_shape(shape: Shape, options: &Options, base: &Path) -> Result<Vec<Row
 }
 
 /// The raw file first, then each backend bare and through a store.
-fn contenders(dir: &Path) -> Result<Vec<Measured>> {
+fn contenders(backends: &[Candidate], dir: &Path) -> Result<Vec<Measured>> {
     let measured = |backend, path, contender| Measured {
         backend,
         path,
@@ -214,7 +219,7 @@ fn contenders(dir: &Path) -> Result<Vec<Measured>> {
     };
     let raw = RawFile::create(&dir.join("raw"), RAW_FILE_BYTES)?;
     let mut all = vec![measured("raw", "engine", Contender::Raw(raw, Vec::new()))];
-    for candidate in backends::all() {
+    for candidate in backends {
         let backend = candidate.engine(&dir.join(candidate.name).join("engine"))?;
         let engine = Contender::Engine {
             sequence: backend.sequence()?,

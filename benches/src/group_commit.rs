@@ -11,7 +11,7 @@ use futures_executor::block_on;
 use raft_logstore::{Completion, Entry, Group, GroupId, LogStore, LogStoreExt, Store};
 use serde::Serialize;
 
-use crate::backends::{self, Candidate};
+use crate::backends::Candidate;
 use crate::payload::Payloads;
 use crate::summary::{median, rounded};
 
@@ -75,14 +75,14 @@ impl SharedLog {
     }
 }
 
-pub(crate) fn measure(options: &Options, base: &Path) -> Result<Vec<Row>> {
+pub(crate) fn measure(options: &Options, backends: &[Candidate], base: &Path) -> Result<Vec<Row>> {
     ensure!(
         options.threads > 0 && options.rounds > 0,
         "at least one thread and one round"
     );
     let mut rows = Vec::new();
-    for candidate in backends::all() {
-        rows.extend(measure_one(&candidate, options, base)?);
+    for candidate in backends {
+        rows.extend(measure_one(candidate, options, base)?);
     }
     Ok(rows)
 }

@@ -8,7 +8,10 @@ mod backends;
 mod group_commit;
 mod memory;
 mod payload;
+mod process;
+mod purge;
 mod raw;
+mod reopen;
 mod report;
 mod summary;
 
@@ -25,6 +28,14 @@ struct Cli {
     /// Where the stores are made; they are removed at the end. Must be on the disk to measure.
     #[arg(long, global = true)]
     dir: Option<PathBuf>,
+    /// The backends to measure, separated by commas; all of them unless given.
+    #[arg(
+        long,
+        global = true,
+        value_delimiter = ',',
+        overrides_with = "backends"
+    )]
+    backends: Vec<String>,
     /// Print one JSON array of rows instead of a table.
     #[arg(long, global = true)]
     json: bool,
@@ -38,16 +49,32 @@ enum Measurement {
     GroupCommit(group_commit::Options),
     /// Memory while a long log is appended with purging behind it.
     Memory(memory::Options),
+    /// What a purge of nearly all of a long log costs its caller, and the appends beside it.
+    Purge(purge::Options),
+    /// How long a store with a long log takes to open, after a close and after SIGKILL.
+    Reopen(reopen::Options),
 }
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
     let base = cli.dir.unwrap_or_else(std::env::temp_dir);
+    let backends = backends::named(&cli.backends)?;
     match cli.measurement {
-        Measurement::Append(options) => report::print(&append::measure(&options, &base)?, cli.json),
-        Measurement::GroupCommit(options) => {
-            report::print(&group_commit::measure(&options, &base)?, cli.json)
+        Measurement::Append(options) => {
+            report::print(&append::measure(&options, &backends, &base)?, cli.json)
         }
-        Measurement::Memory(options) => report::print(&memory::measure(&options, &base)?, cli.json),
+        Measurement::GroupCommit(options) => report::print(
+            &group_commit::measure(&options, &backends, &base)?,
+            cli.json,
+        ),
+        Measurement::Memory(options) => {
+            report::print(&memory::measure(&options, &backends, &base)?, cli.json)
+        }
+        Measurement::Purge(options) => {
+            report::print(&purge::measure(&options, &backends, &base)?, cli.json)
+        }
+        Measurement::Reopen(options) => {
+            report::print(&reopen::measure(&options, &backends, &base)?, cli.json)
+        }
     }
 }

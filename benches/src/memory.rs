@@ -5,10 +5,11 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use futures_executor::block_on;
 use raft_logstore::{Completion, GroupId, LogStore};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::backends;
+use crate::backends::Candidate;
 use crate::payload::Payloads;
+use crate::process;
 use crate::summary::rounded;
 
 const MIB: f64 = (1 << 20) as f64;
@@ -27,9 +28,9 @@ pub(crate) struct Options {
     keep_mib: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Row {
-    backend: &'static str,
+    backend: String,
     appended_mib: u64,
     kept_mib: u64,
     /// The highest resident memory of this process up to here, all of it included.
@@ -39,10 +40,14 @@ pub(crate) struct Row {
     entries_per_sync: f64,
 }
 
-pub(crate) fn measure(options: &Options, base: &Path) -> Result<Vec<Row>> {
+pub(crate) fn measure(options: &Options, backends: &[Candidate], base: &Path) -> Result<Vec<Row>> {
     ensure!(options.bytes > 0 && options.mib > 0, "nothing to append");
+    if backends.len() > 1 {
+        // The highest resident memory is that of a process, so each backend gets one of its own.
+        return process::one_each(backends);
+    }
     let mut rows = Vec::new();
-    for candidate in backends::all() {
+    for candidate in backends {
         let dir = tempfile::tempdir_in(base)?;
         let store = candidate.store(dir.path())?;
         let group = store.group(GroupId(1));
@@ -66,7 +71,7 @@ pub(crate) fn measure(options: &Options, base: &Path) -> Result<Vec<Row>> {
         let stats = store.stats();
         block_on(store.close())?;
         rows.push(Row {
-            backend: candidate.name,
+            backend: candidate.name.to_owned(),
             appended_mib: options.mib,
             kept_mib: options.keep_mib,
             peak_rss_mib: rounded(peak_rss_bytes()? as f64 / MIB),
@@ -100,7 +105,7 @@ fn peak_rss_bytes() -> Result<u64> {
 }
 
 /// Bytes allocated on disk below a directory.
-fn disk_bytes(dir: &Path) -> Result<u64> {
+pub(crate) fn disk_bytes(dir: &Path) -> Result<u64> {
     use std::os::unix::fs::MetadataExt;
     let mut bytes = 0;
     for entry in fs::read_dir(dir)? {
