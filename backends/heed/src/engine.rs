@@ -1,0 +1,187 @@
+use std::ops::{Bound, RangeInclusive};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use heed::{PutFlags, RwTxn};
+use raft_logstore_core::{Error, ErrorKind, Result};
+use raft_logstore_kv::{KvBatch, KvEngine, KvOp, KvView, Visitor};
+
+use crate::environment::{Environment, Reading, whole_pages};
+use crate::error::{Failure, guard};
+
+/// A batch that puts no more than this, in bytes, may use some of the reserve.
+const SMALL_BATCH: usize = 64 << 10;
+
+/// The least reserve, in bytes.
+const MIN_RESERVE: u64 = 16 << 20;
+
+/// An open LMDB file as a [`KvEngine`].
+pub(crate) struct HeedEngine {
+    environment: Environment,
+    /// The file, for error messages.
+    path: PathBuf,
+    max_map_bytes: u64,
+}
+
+impl HeedEngine {
+    pub(crate) const NAME: &'static str = "heed";
+
+    /// Wraps an environment. Its map may grow up to `max_map_bytes`; batches that give space back, or
+    /// are small, may go beyond, up to the reserve.
+    pub(crate) fn new(environment: Environment, path: &Path, max_map_bytes: u64) -> Self {
+        Self {
+            environment,
+            path: path.to_owned(),
+            max_map_bytes,
+        }
+    }
+
+    /// How large the map may become for `batch`.
+    ///
+    /// LMDB needs free pages to free pages, so appends must not take the last ones: a store that is full
+    /// must still be able to purge. A vote is small and may go on for longer than a large append.
+    fn limit(&self, batch: &KvBatch) -> u64 {
+        let reserve = MIN_RESERVE.max(self.max_map_bytes / 8);
+        let mut put = 0;
+        for op in batch.ops() {
+            match op {
+                KvOp::Put { record, .. } => put += record.len(),
+                KvOp::Delete { .. } | KvOp::DeleteRange { .. } => {
+                    return self.max_map_bytes.saturating_add(reserve);
+                }
+            }
+        }
+        let part = if put <= SMALL_BATCH { reserve / 2 } else { 0 };
+        self.max_map_bytes.saturating_add(part)
+    }
+
+    /// Takes back what an earlier batch was allowed to use of the reserve and did not need.
+    fn shrink(&self, limit: u64) -> Result<(), Failure> {
+        let map = self.environment.map()?;
+        let enough = whole_pages(limit.max(map.used_bytes))?;
+        if map.map_bytes > enough as u64 {
+            self.environment.resize(enough)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the map larger, twice as large if it may be.
+    fn grow(&self, limit: u64) -> Result<(), Failure> {
+        let before = self.environment.map()?.map_bytes;
+        let after = whole_pages(before.saturating_mul(2).min(limit))?;
+        if after as u64 <= before {
+            return Err(Error::new(ErrorKind::DiskFull, "commit")
+                .with_path(&self.path)
+                .with_advice(format!(
+                    "the map of the file has reached max_map_size, {} bytes; open the store with a \
+                     larger one, or open it again and purge",
+                    self.max_map_bytes
+                ))
+                .into());
+        }
+        tracing::debug!(path = %self.path.display(), before, after, "the map of the file grows");
+        Ok(self.environment.resize(after)?)
+    }
+
+    fn write_batch(&self, batch: &KvBatch) -> Result<(), Failure> {
+        let limit = self.limit(batch);
+        self.shrink(limit)?;
+        loop {
+            // The map may turn out to be full at a put, or at the commit; either way LMDB has undone
+            // the batch.
+            match self.environment.write(|txn| self.apply(txn, batch)) {
+                Err(failure) if failure.is_map_full() => self.grow(limit)?,
+                done => return done,
+            }
+        }
+    }
+
+    fn apply(&self, transaction: &mut RwTxn<'_>, batch: &KvBatch) -> Result<(), Failure> {
+        let records = self.environment.records;
+        // No key is above this one. A put above it goes to the end of the last page, which is packed
+        // full; elsewhere LMDB splits full pages into halves.
+        let mut greatest = records
+            .last(transaction)?
+            .map_or_else(Vec::new, |(key, _)| key.to_vec());
+        for op in batch.ops() {
+            match op {
+                KvOp::Put { key, record } => {
+                    let mut flags = PutFlags::empty();
+                    if key > &greatest[..] {
+                        flags = PutFlags::APPEND;
+                        greatest.clear();
+                        greatest.extend_from_slice(key);
+                    }
+                    records.put_with_flags(transaction, flags, key, record)?;
+                }
+                KvOp::Delete { key } => drop(records.delete(transaction, key)?),
+                KvOp::DeleteRange { first, last } => {
+                    records.delete_range(transaction, &between(first, last))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn between<'k>(first: &'k [u8], last: &'k [u8]) -> (Bound<&'k [u8]>, Bound<&'k [u8]>) {
+    (Bound::Included(first), Bound::Included(last))
+}
+
+impl KvEngine for HeedEngine {
+    type View<'a> = HeedView<'a>;
+
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn view(&self) -> Result<HeedView<'_>> {
+        Ok(HeedView {
+            reading: guard("read", &self.path, || self.environment.read())?,
+            engine: self,
+        })
+    }
+
+    fn write(&self, batch: &KvBatch) -> Result<()> {
+        guard("commit", &self.path, || self.write_batch(batch))
+    }
+
+    fn reusable_bytes(&self) -> Result<u64> {
+        self.environment.free_bytes()
+    }
+
+    fn close(self) -> Result<()> {
+        self.environment.close();
+        Ok(())
+    }
+}
+
+/// One read transaction.
+pub(crate) struct HeedView<'a> {
+    reading: Reading<'a>,
+    engine: &'a HeedEngine,
+}
+
+impl KvView for HeedView<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        guard("read", &self.engine.path, || {
+            let records = self.engine.environment.records;
+            let record = records.get(&self.reading.transaction, key)?;
+            Ok(record.map(Bytes::copy_from_slice))
+        })
+    }
+
+    fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visitor<'_>) -> Result<()> {
+        guard("read", &self.engine.path, || {
+            let keys = between(keys.start(), keys.end());
+            let records = self.engine.environment.records;
+            for pair in records.range(&self.reading.transaction, &keys)? {
+                let (key, record) = pair?;
+                if visit(key, record)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,162 @@
+#![allow(unsafe_code)] // LMDB maps a file, and heed asks for the promises that come with it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use heed::types::Bytes;
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
+use raft_logstore_core::{Error, ErrorKind, Result};
+
+use crate::error::Failure;
+use crate::gate::{Gate, Pass};
+
+/// From key to record; the only database of the file.
+pub(crate) type Records = Database<'static, Bytes, Bytes>;
+
+/// How many reads may run at the same time.
+const MAX_READERS: u32 = 1024;
+
+/// How long a map that has to grow waits for the reads that use it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An open LMDB environment whose map can grow: every transaction passes a [`Gate`].
+///
+/// This is the only module with `unsafe` code.
+pub(crate) struct Environment {
+    env: Env<WithoutTls>,
+    pub(crate) records: Records,
+    gate: Gate,
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reads and writes; makes the file if there is none.
+    Write,
+    /// Reads, and changes, creates and locks nothing.
+    Look,
+}
+
+/// A read transaction. The fields are dropped in this order.
+pub(crate) struct Reading<'a> {
+    pub(crate) transaction: RoTxn<'a, WithoutTls>,
+    _pass: Pass<'a>,
+}
+
+impl Environment {
+    /// Opens the file in the folder `dir`, which nobody else may change while it is open: the store
+    /// holds a lock on its directory.
+    pub(crate) fn open(dir: &Path, map_bytes: usize, access: Access) -> Result<Self, Failure> {
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
+        options.map_size(map_bytes).max_readers(MAX_READERS);
+        if access == Access::Look {
+            // SAFETY: without its lock file LMDB does not see other users of the file. There are none:
+            // the caller holds the lock of the store's directory, and itself only reads.
+            unsafe { options.flags(EnvFlags::READ_ONLY | EnvFlags::NO_LOCK) };
+        }
+        // SAFETY: the map must not change under our feet. The lock of the store's directory keeps other
+        // stores out, heed refuses a second environment of the same folder in this process, and the
+        // flags are those that LMDB has by default, or those above. That the trees in the file are in
+        // order, so that LMDB stays inside of the file, was checked before (`Check`).
+        let env = unsafe { options.open(dir)? };
+        if access == Access::Write {
+            env.clear_stale_readers()?;
+        }
+        let transaction = env.read_txn()?;
+        let records = env
+            .open_databases_and_commit(transaction, |opener, transaction| {
+                opener
+                    .open_database::<Bytes, Bytes>(transaction, None)
+                    .map(CommitOrAbort::<_, ()>::Commit)
+            })?
+            .unwrap_commit()
+            .expect("the unnamed database is always there");
+        Ok(Self {
+            env,
+            records,
+            gate: Gate::default(),
+        })
+    }
+
+    pub(crate) fn read(&self) -> Result<Reading<'_>, Failure> {
+        let pass = self.gate.enter()?;
+        Ok(Reading {
+            transaction: self.env.read_txn()?,
+            _pass: pass,
+        })
+    }
+
+    /// Commits what `work` writes, durably, unless it fails.
+    pub(crate) fn write(
+        &self,
+        work: impl FnOnce(&mut RwTxn<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let _pass = self.gate.enter()?;
+        let mut transaction = self.env.write_txn()?;
+        work(&mut transaction)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// How large the map is, and how much of it is in use or free to be used again, in bytes.
+    pub(crate) fn map(&self) -> Result<MapUse> {
+        let _pass = self.gate.enter()?;
+        let info = self.env.info();
+        let page_bytes = u64::from(self.env.unnamed_database_stat().page_size);
+        Ok(MapUse {
+            map_bytes: info.map_size as u64,
+            used_bytes: (info.last_page_number as u64 + 1) * page_bytes,
+        })
+    }
+
+    /// How many bytes of the file are free, those among them that keep the list of free pages included.
+    pub(crate) fn free_bytes(&self) -> Result<u64> {
+        let _pass = self.gate.enter()?;
+        let records = self.env.unnamed_database_stat();
+        let pages = records.branch_pages + records.leaf_pages + records.overflow_pages;
+        // Two pages are the meta pages.
+        let free = (self.env.info().last_page_number as u64 + 1).saturating_sub(pages as u64 + 2);
+        Ok(free * u64::from(records.page_size))
+    }
+
+    /// Makes the map `bytes` long, a multiple of the system's page size, or as long as what is in use.
+    /// Waits for all transactions to end.
+    pub(crate) fn resize(&self, bytes: usize) -> Result<(), Failure> {
+        let alone = self.gate.alone(PATIENCE)?;
+        let before = self.env.info().map_size;
+        // SAFETY: LMDB must have no transaction, as it moves the map. Every transaction holds a pass for
+        // as long as it lives, and while `alone` lives there is no pass.
+        let resized = unsafe { self.env.resize(bytes) };
+        let Err(error) = resized else {
+            return Ok(());
+        };
+        // LMDB has given up the old map before it asked for the new one.
+        // SAFETY: as above.
+        if unsafe { self.env.resize(before) }.is_err() {
+            alone.lose();
+        }
+        Err(error.into())
+    }
+
+    /// Closes the file; when this returns, it can be opened again.
+    pub(crate) fn close(self) {
+        self.env.prepare_for_closing().wait();
+    }
+}
+
+/// See [`Environment::map`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MapUse {
+    pub(crate) map_bytes: u64,
+    pub(crate) used_bytes: u64,
+}
+
+/// `bytes`, up to the next multiple of the system's page size.
+pub(crate) fn whole_pages(bytes: u64) -> Result<usize> {
+    let rounded = bytes.checked_next_multiple_of(rustix::param::page_size() as u64);
+    rounded
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Config, "open")
+                .with_advice(format!("no map can be {bytes} bytes long"))
+        })
+}
