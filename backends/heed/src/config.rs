@@ -7,6 +7,7 @@ use raft_logstore_kv::KvBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
+use crate::compact::remove_leftover;
 use crate::engine::HeedEngine;
 use crate::environment::{Access, Environment, whole_pages};
 use crate::error::{corrupt, guard};
@@ -41,6 +42,11 @@ pub struct HeedConfig {
     /// of long values. LMDB itself checks nothing: without this, a file that was damaged can end the
     /// process. Turn it off for stores of many GiB whose disk is checked otherwise.
     pub check_integrity_on_open: bool,
+
+    /// Writes the file anew without its free space when the store is closed, if it has at least 16 MiB
+    /// and half of it is free. On unless set. Takes time and, until the old file is gone, disk space in
+    /// proportion to what the store still holds. While the store is open, purged space is used again.
+    pub compact_on_close: bool,
 }
 
 impl Default for HeedConfig {
@@ -49,6 +55,7 @@ impl Default for HeedConfig {
             map_size: 1 << 30,
             max_map_size: 1 << 40,
             check_integrity_on_open: true,
+            compact_on_close: true,
         }
     }
 }
@@ -84,6 +91,13 @@ impl HeedConfig {
         self
     }
 
+    /// Sets [`compact_on_close`](Self::compact_on_close).
+    #[must_use]
+    pub fn with_compact_on_close(mut self, enabled: bool) -> Self {
+        self.compact_on_close = enabled;
+        self
+    }
+
     fn check(&self) -> Result<()> {
         let invalid = |advice| Err(Error::new(ErrorKind::Config, "open").with_advice(advice));
         if !(Self::MIN_MAP_SIZE..=Self::MAX_MAP_SIZE).contains(&self.max_map_size) {
@@ -111,15 +125,23 @@ impl HeedConfig {
         let used = self
             .check_file(&path, access)
             .map_err(|error| error.with_path(&path))?;
-        let map_size = match access {
-            Access::Write => self.map_size.max(used),
-            Access::Look => used,
+        let (map_size, compact_on_close) = match access {
+            Access::Write => {
+                remove_leftover(&path)?;
+                (self.map_size.max(used), self.compact_on_close)
+            }
+            Access::Look => (used, false),
         };
+        let environment = guard("open", &path, || {
+            Environment::open(dir, whole_pages(map_size)?, access)
+        })?;
         let max_map_size = self.max_map_size.max(used);
-        guard("open", &path, || {
-            let environment = Environment::open(dir, whole_pages(map_size)?, access)?;
-            Ok(HeedEngine::new(environment, &path, max_map_size))
-        })
+        Ok(HeedEngine::new(
+            environment,
+            &path,
+            max_map_size,
+            compact_on_close,
+        ))
     }
 
     /// Says what is wrong with the file before LMDB maps it: then it would be too late. Returns how much
@@ -165,7 +187,12 @@ impl BackendConfig for HeedConfig {
         let environment = guard("create", &path, || {
             Environment::open(dir, whole_pages(self.map_size)?, Access::Write)
         })?;
-        KvBackend::create(HeedEngine::new(environment, &path, self.max_map_size))
+        KvBackend::create(HeedEngine::new(
+            environment,
+            &path,
+            self.max_map_size,
+            false,
+        ))
     }
 
     fn open(&self, dir: &Path) -> Result<Box<dyn Backend>> {

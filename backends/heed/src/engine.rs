@@ -6,6 +6,7 @@ use heed::{PutFlags, RwTxn};
 use raft_logstore_core::{Error, ErrorKind, Result};
 use raft_logstore_kv::{KvBatch, KvEngine, KvOp, KvView, Visitor};
 
+use crate::compact::put_in_place;
 use crate::environment::{Environment, Reading, whole_pages};
 use crate::error::{Failure, guard};
 
@@ -17,10 +18,11 @@ const MIN_RESERVE: u64 = 16 << 20;
 
 /// An open LMDB file as a [`KvEngine`].
 pub(crate) struct HeedEngine {
-    environment: Environment,
-    /// The file, for error messages.
-    path: PathBuf,
+    pub(crate) environment: Environment,
+    /// The file.
+    pub(crate) path: PathBuf,
     max_map_bytes: u64,
+    compact_on_close: bool,
 }
 
 impl HeedEngine {
@@ -28,11 +30,17 @@ impl HeedEngine {
 
     /// Wraps an environment. Its map may grow up to `max_map_bytes`; batches that give space back, or
     /// are small, may go beyond, up to the reserve.
-    pub(crate) fn new(environment: Environment, path: &Path, max_map_bytes: u64) -> Self {
+    pub(crate) fn new(
+        environment: Environment,
+        path: &Path,
+        max_map_bytes: u64,
+        compact_on_close: bool,
+    ) -> Self {
         Self {
             environment,
             path: path.to_owned(),
             max_map_bytes,
+            compact_on_close,
         }
     }
 
@@ -80,7 +88,7 @@ impl HeedEngine {
                 .into());
         }
         tracing::debug!(path = %self.path.display(), before, after, "the map of the file grows");
-        Ok(self.environment.resize(after)?)
+        self.environment.resize(after)
     }
 
     fn write_batch(&self, batch: &KvBatch) -> Result<(), Failure> {
@@ -151,7 +159,20 @@ impl KvEngine for HeedEngine {
     }
 
     fn close(self) -> Result<()> {
+        let compacted = match self.compact_on_close {
+            true => self.write_compacted(),
+            false => Ok(None),
+        };
+        let path = self.path;
         self.environment.close();
+        let compacted = compacted.and_then(|new| match new {
+            Some(new) => put_in_place(&new, &path),
+            None => Ok(()),
+        });
+        if let Err(error) = compacted {
+            // The store is whole without it, for example on a full disk.
+            tracing::warn!(path = %path.display(), %error, "the LMDB file was not compacted");
+        }
         Ok(())
     }
 }
@@ -183,5 +204,104 @@ impl KvView for HeedView<'_> {
             }
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use raft_logstore_core::envelope;
+    use tempfile::TempDir;
+
+    use crate::environment::Access;
+
+    use super::*;
+
+    fn engine(map_bytes: usize) -> (TempDir, HeedEngine) {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = Environment::open(dir.path(), map_bytes, Access::Write).unwrap();
+        let path = dir.path().join("data.mdb");
+        (dir, HeedEngine::new(environment, &path, 1 << 30, false))
+    }
+
+    fn pairs(engine: &HeedEngine) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut pairs = Vec::new();
+        let view = engine.view().unwrap();
+        let visit: &mut Visitor<'_> = &mut |key, record| {
+            pairs.push((key.to_vec(), envelope::open(key, record).unwrap().to_vec()));
+            Ok(ControlFlow::Continue(()))
+        };
+        view.scan(&[0][..]..=&[255][..], visit).unwrap();
+        pairs
+    }
+
+    #[test]
+    fn operations_apply_in_order_wherever_their_keys_lie() {
+        let (_dir, engine) = engine(1 << 20);
+        let key = |number: u64| number.to_be_bytes();
+        let mut expected = std::collections::BTreeMap::new();
+        for (round, step, from, to) in [
+            (1, 3, 0, 300),
+            (2, 1, 10, 120),
+            (3, 2, 50, 90),
+            (4, 1, 200, 417),
+        ] {
+            let mut batch = KvBatch::new();
+            for number in (from..to).step_by(step) {
+                batch.put(&key(number), &[round]);
+                expected.insert(number, round);
+            }
+            // The greatest keys go and come back, and go again, in one batch.
+            batch.delete_range(key(290)..=key(u64::MAX));
+            expected.retain(|number, _| *number < 290);
+            batch.put(&key(500), &[round]);
+            batch.put(&key(295), &[round]);
+            batch.delete(&key(500));
+            batch.delete(&key(501));
+            expected.insert(295, round);
+            engine.write(&batch).unwrap();
+            let found: Vec<_> = expected
+                .iter()
+                .map(|(&at, &round)| (key(at).to_vec(), vec![round]))
+                .collect();
+            assert_eq!(pairs(&engine), found, "round {round}");
+        }
+    }
+
+    #[test]
+    fn records_that_come_last_fill_their_pages() {
+        let (_dir, engine) = engine(1 << 20);
+        let mut payload = 0;
+        for number in 0..2000_u64 {
+            let mut batch = KvBatch::new();
+            batch.put(&number.to_be_bytes(), &[7; 300]);
+            payload += 300;
+            engine.write(&batch).unwrap();
+        }
+        let used = engine.environment.map().unwrap().used_bytes;
+        let records = used - engine.reusable_bytes().unwrap();
+        assert!(
+            records < payload * 5 / 4,
+            "{payload} bytes lie in {records}"
+        );
+    }
+
+    #[test]
+    fn a_view_shows_its_state_while_others_are_written() {
+        let (_dir, engine) = engine(1 << 20);
+        let mut batch = KvBatch::new();
+        batch.put(b"a", b"old");
+        engine.write(&batch).unwrap();
+        let view = engine.view().unwrap();
+        for _ in 0..10 {
+            let mut batch = KvBatch::new();
+            batch.put(b"a", b"new");
+            engine.write(&batch).unwrap();
+        }
+        let seen = view.get(b"a").unwrap().unwrap();
+        assert_eq!(envelope::open(b"a", &seen), Some(&b"old"[..]));
+        let seen = engine.view().unwrap().get(b"a").unwrap().unwrap();
+        assert_eq!(envelope::open(b"a", &seen), Some(&b"new"[..]));
     }
 }

@@ -1,10 +1,14 @@
 #![allow(unsafe_code)] // LMDB maps a file, and heed asks for the promises that come with it.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
+use heed::{
+    CommitOrAbort, CompactionOption, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn,
+    WithoutTls,
+};
 use raft_logstore_core::{Error, ErrorKind, Result};
 
 use crate::error::Failure;
@@ -118,6 +122,18 @@ impl Environment {
         Ok(free * u64::from(records.page_size))
     }
 
+    /// How many records there are.
+    pub(crate) fn entries(&self) -> Result<u64> {
+        let _pass = self.gate.enter()?;
+        Ok(self.env.unnamed_database_stat().entries as u64)
+    }
+
+    /// Writes the state of the file without its free pages into a new file.
+    pub(crate) fn copy(&self, to: &Path) -> Result<File, Failure> {
+        let _pass = self.gate.enter()?;
+        Ok(self.env.copy_to_path(to, CompactionOption::Enabled)?)
+    }
+
     /// Makes the map `bytes` long, a multiple of the system's page size, or as long as what is in use.
     /// Waits for all transactions to end.
     pub(crate) fn resize(&self, bytes: usize) -> Result<(), Failure> {
@@ -159,4 +175,45 @@ pub(crate) fn whole_pages(bytes: u64) -> Result<usize> {
             Error::new(ErrorKind::Config, "open")
                 .with_advice(format!("no map can be {bytes} bytes long"))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_opened_with_nothing_that_makes_a_commit_less_durable() {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = Environment::open(dir.path(), 1 << 20, Access::Write).unwrap();
+        let flags = environment.env.get_flags().unwrap();
+        let lazy = EnvFlags::NO_SYNC
+            | EnvFlags::NO_META_SYNC
+            | EnvFlags::WRITE_MAP
+            | EnvFlags::MAP_ASYNC
+            | EnvFlags::NO_LOCK;
+        assert_eq!(flags & lazy.bits(), 0, "{flags:#x}");
+    }
+
+    #[test]
+    fn a_map_may_be_moved_while_others_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = Environment::open(dir.path(), 1 << 20, Access::Write).unwrap();
+        let written = environment
+            .write(|transaction| Ok(environment.records.put(transaction, b"key", &[7; 10_000])?));
+        written.unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        let reading = environment.read().unwrap();
+                        let record = environment.records.get(&reading.transaction, b"key");
+                        assert_eq!(record.unwrap(), Some(&[7; 10_000][..]));
+                    }
+                });
+            }
+            for round in 0..300 {
+                environment.resize((1 + round % 7) << 20).unwrap();
+            }
+        });
+    }
 }

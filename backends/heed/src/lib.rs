@@ -4,6 +4,7 @@
 compile_error!("the heed backend maps whole files and reads the 64-bit format of LMDB only");
 
 mod check;
+mod compact;
 mod config;
 mod engine;
 mod environment;
