@@ -47,6 +47,16 @@ enum Kind {
     Main,
 }
 
+/// What there is in a tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) branch_pages: u64,
+    pub(crate) leaf_pages: u64,
+    /// Pages of long values.
+    pub(crate) long_pages: u64,
+    pub(crate) entries: u64,
+}
+
 /// The keys below a page: from the first on, and before the second.
 #[derive(Clone, Copy)]
 struct Bounds<'k> {
@@ -93,22 +103,29 @@ impl<'a> Check<'a> {
         if tree.depth > MAX_DEPTH {
             return Err(corrupt("one of its trees is impossibly deep"));
         }
-        let entries = match tree.root {
-            Some(root) => self.page(root, tree.depth, everything, kind)?,
-            None => 0,
-        };
-        if entries != tree.entries {
+        let mut counts = Counts::default();
+        if let Some(root) = tree.root {
+            self.page(root, tree.depth, everything, kind, &mut counts)?;
+        }
+        if counts != tree.counts {
             return Err(corrupt(format!(
-                "a tree has {entries} entries where there should be {}",
-                tree.entries
+                "a tree has {counts:?} where there should be {:?}",
+                tree.counts
             )));
         }
         Ok(())
     }
 
-    /// Checks a page of a tree and what is below it; `depth` is 1 for a leaf. Returns the number of
-    /// entries.
-    fn page(&mut self, number: u64, depth: usize, bounds: Bounds<'_>, kind: Kind) -> Result<u64> {
+    /// Checks a page of a tree and what is below it; `depth` is 1 for a leaf. Adds what
+    /// it finds to `counts`.
+    fn page(
+        &mut self,
+        number: u64,
+        depth: usize,
+        bounds: Bounds<'_>,
+        kind: Kind,
+        counts: &mut Counts,
+    ) -> Result<()> {
         self.claim(number..=number)?;
         let mut bytes = vec![0; self.meta.page_size];
         self.read(&mut bytes, number, 0)?;
@@ -125,6 +142,7 @@ impl<'a> Check<'a> {
             return Err(damaged(number));
         }
         let mut keys = Vec::with_capacity(page.len());
+        page.check_space(depth == 1)?;
         for at in 0..page.len() {
             let node = page.node(at)?;
             // The first child of a branch has all keys before the second; its own key is not used.
@@ -140,12 +158,11 @@ impl<'a> Check<'a> {
         {
             return Err(damaged(number));
         }
-        let mut entries = 0;
         for at in 0..page.len() {
             let node = page.node(at)?;
             if depth == 1 {
-                self.value(&node, number, kind)?;
-                entries += 1;
+                counts.long_pages += self.value(&node, number, kind)?;
+                counts.entries += 1;
                 continue;
             }
             let below = Bounds {
@@ -154,53 +171,57 @@ impl<'a> Check<'a> {
                     .get(at + 1)
                     .map_or(bounds.before, |next| next.as_deref()),
             };
-            entries += self.page(node.child(), depth - 1, below, kind)?;
+            self.page(node.child(), depth - 1, below, kind, counts)?;
         }
-        Ok(entries)
+        *if depth == 1 {
+            &mut counts.leaf_pages
+        } else {
+            &mut counts.branch_pages
+        } += 1;
+        Ok(())
     }
 
-    /// Checks where the value of a node lies, and reads it if it is a list of free pages.
-    fn value(&mut self, node: &Node<'_>, number: u64, kind: Kind) -> Result<()> {
-        let size = node.size();
-        let inline = match node.flags {
-            0 => Some(node.rest.get(..size).ok_or_else(|| damaged(number))?),
-            BIG if node.rest.len() >= 8 => None,
+    /// Checks where the value of a node lies, and reads it if it is a list of free pages. Returns how
+    /// many pages it has of its own.
+    fn value(&mut self, node: &Node<'_>, number: u64, kind: Kind) -> Result<u64> {
+        let size = node.low as usize;
+        let mut long = Vec::new();
+        let (value, pages) = match node.flags {
+            0 => (node.rest.get(..size).ok_or_else(|| damaged(number))?, 0),
+            BIG if node.rest.len() >= 8 => {
+                let first = u64_at(node.rest, 0);
+                let pages = self.long_value(first, size)?;
+                if kind == Kind::Free {
+                    // As long as pages of the file that no other value has.
+                    long.resize(size, 0);
+                    self.read(&mut long, first, PAGE_HEADER)?;
+                }
+                (&long[..], pages)
+            }
             _ if kind == Kind::Main => return Err(not_ours()),
             _ => return Err(damaged(number)),
         };
-        let mut long = Vec::new();
-        if inline.is_none() {
-            let first = u64_at(node.rest, 0);
-            self.long_value(first, size)?;
-            if kind == Kind::Free {
-                // As long as pages of the file that no other value has.
-                long.resize(size, 0);
-                self.read(&mut long, first, PAGE_HEADER)?;
-            }
+        if kind == Kind::Free {
+            self.free_pages(value, number)?;
         }
-        match kind {
-            Kind::Main => Ok(()),
-            Kind::Free => self.free_pages(inline.unwrap_or(&long), number),
-        }
+        Ok(pages)
     }
 
-    fn long_value(&mut self, first: u64, size: usize) -> Result<()> {
+    /// Checks and claims the pages of a long value, and returns how many there are.
+    fn long_value(&mut self, first: u64, size: usize) -> Result<u64> {
         if first >= self.file_pages {
-            return Err(corrupt("it ends too early"));
+            return Err(behind_the_end(first));
         }
         let mut header = [0; PAGE_HEADER];
         self.read(&mut header, first, 0)?;
         let pages = u64::from(u32_at(&header, 12));
         let needed = (PAGE_HEADER + size).div_ceil(self.meta.page_size) as u64;
-        let in_order = u64_at(&header, 0) == first
-            && u16_at(&header, 10) == OVERFLOW
-            && pages >= needed
-            && pages > 0;
-        if !in_order {
+        if u64_at(&header, 0) != first || u16_at(&header, 10) != OVERFLOW || pages < needed {
             return Err(damaged(first));
         }
-        // Counted with the first, so the sum cannot be too large: both are below 2^64 by far.
-        self.claim(first..=first.saturating_add(pages - 1))
+        // Neither is near the end of its type.
+        self.claim(first..=first + pages - 1)?;
+        Ok(pages)
     }
 
     /// Claims the pages in a list: their number, then they themselves, descending. The list lies in page
@@ -226,9 +247,7 @@ impl<'a> Check<'a> {
     fn claim(&mut self, pages: RangeInclusive<u64>) -> Result<()> {
         let last = *pages.end();
         if last > self.meta.last_page || last >= self.file_pages {
-            return Err(corrupt(format!(
-                "page {last} is behind its end: it was cut, or what led there is damaged"
-            )));
+            return Err(behind_the_end(last));
         }
         for page in pages {
             // Below the number of pages of the file, for which there are words.
@@ -267,6 +286,12 @@ fn sortable(key: &[u8], kind: Kind) -> Option<Vec<u8>> {
             (number > 0).then(|| number.to_be_bytes().to_vec())
         }
     }
+}
+
+fn behind_the_end(page: u64) -> Error {
+    corrupt(format!(
+        "page {page} is behind its end: it was cut, or what led there is damaged"
+    ))
 }
 
 fn damaged(page: u64) -> Error {
@@ -317,6 +342,32 @@ impl<'p> Page<'p> {
         self.len
     }
 
+    /// Checks that the nodes fill their part of the page: no gap, no overlap. LMDB moves them by their
+    /// sizes.
+    fn check_space(&self, leaf: bool) -> Result<()> {
+        let mut nodes = Vec::with_capacity(self.len);
+        for at in 0..self.len {
+            let node = self.node(at)?;
+            let value = match node.flags {
+                _ if !leaf => 0,
+                BIG => 8,
+                _ => node.low as usize,
+            };
+            let start = usize::from(u16_at(self.bytes, PAGE_HEADER + 2 * at));
+            let size = NODE_HEADER + node.key.len() + value;
+            nodes.push((start, start + size.next_multiple_of(2)));
+        }
+        nodes.sort_unstable();
+        let end = nodes.iter().try_fold(self.nodes_from, |before, node| {
+            (node.0 == before).then_some(node.1)
+        });
+        if end == Some(self.bytes.len()) {
+            Ok(())
+        } else {
+            Err(damaged(self.number))
+        }
+    }
+
     fn node(&self, at: usize) -> Result<Node<'p>> {
         let start = usize::from(u16_at(self.bytes, PAGE_HEADER + 2 * at));
         let node = Some(start)
@@ -339,10 +390,6 @@ impl<'p> Page<'p> {
 }
 
 impl Node<'_> {
-    fn size(&self) -> usize {
-        self.low as usize
-    }
-
     fn child(&self) -> u64 {
         u64::from(self.low) | u64::from(self.flags) << 32
     }

@@ -56,7 +56,7 @@ impl HeedEngine {
             .and_then(|()| copy.sync_all())
             .map_err(|error| Error::io("compact", error))?;
         let meta = Meta::newest(copy)?;
-        if meta.main.entries != entries {
+        if meta.main.counts.entries != entries {
             return Err(corrupt("a copy of it does not have all entries"));
         }
         Check::run(copy, meta)

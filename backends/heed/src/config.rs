@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
 use crate::compact::remove_leftover;
-use crate::engine::HeedEngine;
+use crate::engine::{HeedEngine, Limits};
 use crate::environment::{Access, Environment, whole_pages};
 use crate::error::{corrupt, guard};
 use crate::meta::Meta;
@@ -135,11 +135,11 @@ impl HeedConfig {
         let environment = guard("open", &path, || {
             Environment::open(dir, whole_pages(map_size)?, access)
         })?;
-        let max_map_size = self.max_map_size.max(used);
+        let limits = Limits::new(self.max_map_size, used);
         Ok(HeedEngine::new(
             environment,
             &path,
-            max_map_size,
+            limits,
             compact_on_close,
         ))
     }
@@ -190,7 +190,7 @@ impl BackendConfig for HeedConfig {
         KvBackend::create(HeedEngine::new(
             environment,
             &path,
-            self.max_map_size,
+            Limits::new(self.max_map_size, 0),
             false,
         ))
     }

@@ -10,57 +10,107 @@ use crate::compact::put_in_place;
 use crate::environment::{Environment, Reading, whole_pages};
 use crate::error::{Failure, guard};
 
-/// A batch that puts no more than this, in bytes, may use some of the reserve.
-const SMALL_BATCH: usize = 64 << 10;
-
-/// The least reserve, in bytes.
-const MIN_RESERVE: u64 = 16 << 20;
-
 /// An open LMDB file as a [`KvEngine`].
 pub(crate) struct HeedEngine {
     pub(crate) environment: Environment,
     /// The file.
     pub(crate) path: PathBuf,
-    max_map_bytes: u64,
+    limits: Limits,
     compact_on_close: bool,
+}
+
+/// How large the map may become, in bytes, by what a batch does.
+///
+/// LMDB needs free pages to free pages, so appends must not take the last ones: a store that is full must
+/// still be able to purge. A vote is small and may go on for longer than a large append.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For any batch.
+    any: u64,
+    /// For a batch that puts no more than [`Self::SMALL`].
+    small: u64,
+    /// For a batch that deletes.
+    delete: u64,
+}
+
+impl Limits {
+    /// In bytes of records.
+    const SMALL: usize = 64 << 10;
+
+    /// The least that is kept for batches that delete and small ones, in bytes.
+    const MIN_RESERVE: u64 = 16 << 20;
+
+    /// The limits of a file that may become `max` bytes long, and of which `used` are in use or free
+    /// already: also a file that is too large can be purged.
+    pub(crate) fn new(max: u64, used: u64) -> Self {
+        let reserve = Self::MIN_RESERVE.max(max / 8);
+        Self {
+            any: max,
+            small: max.saturating_add(reserve / 2),
+            delete: max.max(used).saturating_add(reserve),
+        }
+    }
+
+    fn of(self, batch: &KvBatch) -> u64 {
+        let deletes = |op| !matches!(op, KvOp::Put { .. });
+        if batch.ops().any(deletes) {
+            self.delete
+        } else if put_bytes(batch) <= Self::SMALL {
+            self.small
+        } else {
+            self.any
+        }
+    }
+}
+
+fn put_bytes(batch: &KvBatch) -> usize {
+    let bytes = batch.ops().map(|op| match op {
+        KvOp::Put { record, .. } => record.len(),
+        _ => 0,
+    });
+    bytes.sum()
 }
 
 impl HeedEngine {
     pub(crate) const NAME: &'static str = "heed";
 
-    /// Wraps an environment. Its map may grow up to `max_map_bytes`; batches that give space back, or
-    /// are small, may go beyond, up to the reserve.
+    /// Wraps an environment; `path` is that of its file.
     pub(crate) fn new(
         environment: Environment,
         path: &Path,
-        max_map_bytes: u64,
+        limits: Limits,
         compact_on_close: bool,
     ) -> Self {
         Self {
             environment,
             path: path.to_owned(),
-            max_map_bytes,
+            limits,
             compact_on_close,
         }
     }
 
-    /// How large the map may become for `batch`.
-    ///
-    /// LMDB needs free pages to free pages, so appends must not take the last ones: a store that is full
-    /// must still be able to purge. A vote is small and may go on for longer than a large append.
-    fn limit(&self, batch: &KvBatch) -> u64 {
-        let reserve = MIN_RESERVE.max(self.max_map_bytes / 8);
-        let mut put = 0;
-        for op in batch.ops() {
-            match op {
-                KvOp::Put { record, .. } => put += record.len(),
-                KvOp::Delete { .. } | KvOp::DeleteRange { .. } => {
-                    return self.max_map_bytes.saturating_add(reserve);
-                }
+    fn write_batch(&self, batch: &KvBatch) -> Result<(), Failure> {
+        let limit = self.limits.of(batch);
+        self.shrink(limit)?;
+        let mut aged = false;
+        loop {
+            // The map may turn out to be full at a put, or at the commit; either way LMDB has undone
+            // the batch.
+            match self.environment.write(|txn| self.apply(txn, batch)) {
+                Err(failure) if failure.is_map_full() => {}
+                done => return done,
             }
+            if self.grow(limit)? {
+                continue;
+            }
+            let free = self.environment.free_bytes()?;
+            if aged || free <= put_bytes(batch) as u64 {
+                return Err(self.full().into());
+            }
+            self.age_free_pages()?;
+            self.shrink(limit)?;
+            aged = true;
         }
-        let part = if put <= SMALL_BATCH { reserve / 2 } else { 0 };
-        self.max_map_bytes.saturating_add(part)
     }
 
     /// Takes back what an earlier batch was allowed to use of the reserve and did not need.
@@ -73,35 +123,45 @@ impl HeedEngine {
         Ok(())
     }
 
-    /// Makes the map larger, twice as large if it may be.
-    fn grow(&self, limit: u64) -> Result<(), Failure> {
+    /// Makes the map larger, twice as large if it may be; `false` when it may not grow at all.
+    fn grow(&self, limit: u64) -> Result<bool, Failure> {
         let before = self.environment.map()?.map_bytes;
         let after = whole_pages(before.saturating_mul(2).min(limit))?;
         if after as u64 <= before {
-            return Err(Error::new(ErrorKind::DiskFull, "commit")
-                .with_path(&self.path)
-                .with_advice(format!(
-                    "the map of the file has reached max_map_size, {} bytes; open the store with a \
-                     larger one, or open it again and purge",
-                    self.max_map_bytes
-                ))
-                .into());
+            return Ok(false);
         }
         tracing::debug!(path = %self.path.display(), before, after, "the map of the file grows");
-        self.environment.resize(after)
+        self.environment.resize(after)?;
+        Ok(true)
     }
 
-    fn write_batch(&self, batch: &KvBatch) -> Result<(), Failure> {
-        let limit = self.limit(batch);
-        self.shrink(limit)?;
+    /// Makes the pages that the last commit freed ready for the next: LMDB keeps them for one commit
+    /// more. Without this, the first append after the purge of a full store would be refused.
+    fn age_free_pages(&self) -> Result<(), Failure> {
+        /// Before every key of a store.
+        const KEY: &[u8] = b"!";
+        let records = self.environment.records;
         loop {
-            // The map may turn out to be full at a put, or at the commit; either way LMDB has undone
-            // the batch.
-            match self.environment.write(|txn| self.apply(txn, batch)) {
-                Err(failure) if failure.is_map_full() => self.grow(limit)?,
+            let aged = self.environment.write(|transaction| {
+                records.put(transaction, KEY, b"")?;
+                records.delete(transaction, KEY)?;
+                Ok(())
+            });
+            match aged {
+                Err(failure) if failure.is_map_full() && self.grow(self.limits.delete)? => {}
                 done => return done,
             }
         }
+    }
+
+    fn full(&self) -> Error {
+        Error::new(ErrorKind::DiskFull, "commit")
+            .with_path(&self.path)
+            .with_advice(format!(
+                "the map of the file has reached max_map_size, {} bytes; open the store with a \
+                 larger one, or open it again and purge",
+                self.limits.any
+            ))
     }
 
     fn apply(&self, transaction: &mut RwTxn<'_>, batch: &KvBatch) -> Result<(), Failure> {
@@ -222,7 +282,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let environment = Environment::open(dir.path(), map_bytes, Access::Write).unwrap();
         let path = dir.path().join("data.mdb");
-        (dir, HeedEngine::new(environment, &path, 1 << 30, false))
+        (
+            dir,
+            HeedEngine::new(environment, &path, Limits::new(1 << 30, 0), false),
+        )
     }
 
     fn pairs(engine: &HeedEngine) -> Vec<(Vec<u8>, Vec<u8>)> {

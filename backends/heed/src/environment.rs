@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::ptr;
 use std::time::Duration;
 
 use heed::types::Bytes;
@@ -10,6 +11,7 @@ use heed::{
     WithoutTls,
 };
 use raft_logstore_core::{Error, ErrorKind, Result};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::error::Failure;
 use crate::gate::{Gate, Pass};
@@ -138,25 +140,30 @@ impl Environment {
     /// Waits for all transactions to end.
     pub(crate) fn resize(&self, bytes: usize) -> Result<(), Failure> {
         let alone = self.gate.alone(PATIENCE)?;
-        let before = self.env.info().map_size;
+        // LMDB gives up the old map before it asks for the new one.
+        try_address_space(bytes)?;
         // SAFETY: LMDB must have no transaction, as it moves the map. Every transaction holds a pass for
         // as long as it lives, and while `alone` lives there is no pass.
         let resized = unsafe { self.env.resize(bytes) };
-        let Err(error) = resized else {
-            return Ok(());
-        };
-        // LMDB has given up the old map before it asked for the new one.
-        // SAFETY: as above.
-        if unsafe { self.env.resize(before) }.is_err() {
-            alone.lose();
-        }
-        Err(error.into())
+        Ok(resized.inspect_err(|_| alone.lose())?)
     }
 
     /// Closes the file; when this returns, it can be opened again.
     pub(crate) fn close(self) {
         self.env.prepare_for_closing().wait();
     }
+}
+
+/// Asks for as much address space as a map takes, and gives it back.
+fn try_address_space(bytes: usize) -> Result<(), Failure> {
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    // SAFETY: it is a new map at an address that the system chooses, which nobody else knows of, and is
+    // unmapped as it was mapped.
+    let tried = unsafe {
+        mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::empty(), flags)
+            .and_then(|map| munmap(map, bytes))
+    };
+    tried.map_err(|error| heed::Error::Io(error.into()).into())
 }
 
 /// See [`Environment::map`].

@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 
 use raft_logstore_core::{Error, ErrorKind, Result};
 
+use crate::check::Counts;
 use crate::error::corrupt;
 
 /// The bytes in front of the content of a page: number u64, unused u16, flags u16, then the bounds of
@@ -51,7 +52,7 @@ pub(crate) struct Tree {
     flags: u16,
     /// From the root down to the leaves, both included.
     pub(crate) depth: usize,
-    pub(crate) entries: u64,
+    pub(crate) counts: Counts,
     pub(crate) root: Option<u64>,
 }
 
@@ -143,7 +144,12 @@ impl Tree {
         Self {
             flags: u16_at(bytes, 4),
             depth: u16_at(bytes, 6).into(),
-            entries: u64_at(bytes, 32),
+            counts: Counts {
+                branch_pages: u64_at(bytes, 8),
+                leaf_pages: u64_at(bytes, 16),
+                long_pages: u64_at(bytes, 24),
+                entries: u64_at(bytes, 32),
+            },
             root: (root != NO_ROOT).then_some(root),
         }
     }

@@ -297,7 +297,7 @@ fn a_flipped_bit_anywhere_is_an_error_or_harmless_but_never_changes_what_is_read
     let worked = content(&*backend).unwrap();
     backend.close().unwrap();
     // By default a stride that shares no factor with the size of a page: it visits all kinds of bytes.
-    let stride = env::var("RAFT_LOGSTORE_FLIP_STRIDE").map_or(101, |n| n.parse().unwrap());
+    let stride = env::var("RAFT_LOGSTORE_FLIP_STRIDE").map_or(307, |n| n.parse().unwrap());
     let mut reported = 0;
     for at in (0..whole.len() * 8).step_by(stride * 8 + usize::from(stride > 1)) {
         let mut bytes = whole.clone();
@@ -502,15 +502,15 @@ fn a_value_may_be_far_larger_than_the_map() {
 }
 
 /// Appends until it is refused, and checks how. Returns the last index.
-fn fill(config: &HeedConfig, dir: &Path, bytes: usize) -> u64 {
+fn fill(config: &HeedConfig, dir: &Path, bytes: usize, entries: u64) -> u64 {
     let backend = config.open(dir).unwrap();
     let mut last = backend.bounds(GROUP).unwrap().last().unwrap_or(0);
     let error = loop {
         match commit(
             &*backend,
-            vec![append_sized(GROUP, last + 1, last + 1, bytes)],
+            vec![append_sized(GROUP, last + 1, last + entries, bytes)],
         ) {
-            Ok(()) => last += 1,
+            Ok(()) => last += entries,
             Err(error) => break error,
         }
     };
@@ -525,18 +525,18 @@ fn fill(config: &HeedConfig, dir: &Path, bytes: usize) -> u64 {
 }
 
 #[rstest]
-#[case::long_entries(70_000)]
-#[case::short_entries(1_000)]
-#[case::entries_of_a_page(4_000)]
-fn a_full_store_can_be_purged_and_goes_on(#[case] bytes: usize) {
+#[case::long_entries(70_000, 1)]
+#[case::short_entries(1_000, 40)]
+#[case::entries_of_a_page(4_000, 3)]
+fn a_full_store_can_be_purged_and_goes_on(#[case] bytes: usize, #[case] entries: u64) {
     let config = HeedConfig::default()
         .with_map_size(HeedConfig::MIN_MAP_SIZE)
         .with_max_map_size(2 * MIB)
         .with_compact_on_close(false);
     let (dir, config) = created(config);
     let mut lasts = Vec::new();
-    for round in 0..10 {
-        let last = fill(&config, dir.path(), bytes);
+    for round in 0..6 {
+        let last = fill(&config, dir.path(), bytes, entries);
         assert!(
             lasts.last().is_none_or(|before| last > before + 5),
             "{lasts:?}, {last}"
@@ -556,9 +556,9 @@ fn a_full_store_can_be_purged_and_goes_on(#[case] bytes: usize) {
             2
         );
         backend.close().unwrap();
-        // An eighth is less than the least reserve here.
+        // Small batches may go half of 16 MiB beyond the maximum; a purge needs little.
         let len = fs::metadata(file(dir.path())).unwrap().len();
-        assert!(len <= 18 * MIB, "round {round}: {len}");
+        assert!(len <= 11 * MIB, "round {round}: {len}");
     }
     // A larger map is all it takes.
     let config = config.with_max_map_size(256 * MIB);
@@ -624,7 +624,7 @@ fn a_full_disk_fails_the_commit_and_loses_nothing_acknowledged() {
     let _unmount = Unmount(dir.path().to_owned());
     let config = HeedConfig::default();
     config.create(dir.path()).unwrap();
-    for bytes in [3000, 100_000] {
+    for (bytes, grown) in [(3000, "size=8m"), (100_000, "size=16m")] {
         let backend = config.open(dir.path()).unwrap();
         let mut last = backend.bounds(GROUP).unwrap().last().unwrap_or(0);
         let error = loop {
@@ -650,7 +650,7 @@ fn a_full_disk_fails_the_commit_and_loses_nothing_acknowledged() {
         drop(backend);
         // With space it goes on.
         let grown = Command::new("mount")
-            .args(["-o", "remount,size=8m"])
+            .args(["-o", &format!("remount,{grown}")])
             .arg(dir.path())
             .status();
         assert!(grown.unwrap().success());
