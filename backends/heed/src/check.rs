@@ -96,9 +96,11 @@ impl<'a> Check<'a> {
     }
 
     fn tree(&mut self, tree: Tree, kind: Kind) -> Result<()> {
+        // What a transaction freed is listed under its number, and none is later than this state.
+        let next = self.meta.transaction.saturating_add(1).to_be_bytes();
         let everything = Bounds {
             from: None,
-            before: None,
+            before: (kind == Kind::Free).then_some(&next[..]),
         };
         if tree.depth > MAX_DEPTH {
             return Err(corrupt("one of its trees is impossibly deep"));
@@ -116,8 +118,8 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// Checks a page of a tree and what is below it; `depth` is 1 for a leaf. Adds what
-    /// it finds to `counts`.
+    /// Checks a page of a tree and what is below it; `depth` is 1 for a leaf. Adds what it finds
+    /// to `counts`.
     fn page(
         &mut self,
         number: u64,
@@ -132,17 +134,15 @@ impl<'a> Check<'a> {
         let flags = if depth == 1 { LEAF } else { BRANCH };
         let page = Page::new(&bytes, number, flags)?;
         // In a branch, LMDB insists on two children, except in the tree of free pages.
-        if page.len()
-            < if depth > 1 && kind == Kind::Main {
-                2
-            } else {
-                1
-            }
-        {
+        let least = match kind {
+            Kind::Main if depth > 1 => 2,
+            _ => 1,
+        };
+        if page.len() < least {
             return Err(damaged(number));
         }
-        let mut keys = Vec::with_capacity(page.len());
         page.check_space(depth == 1)?;
+        let mut keys = Vec::with_capacity(page.len());
         for at in 0..page.len() {
             let node = page.node(at)?;
             // The first child of a branch has all keys before the second; its own key is not used.
@@ -152,11 +152,14 @@ impl<'a> Check<'a> {
                 Some(sortable(node.key, kind).ok_or_else(|| damaged(number))?)
             });
         }
-        let known = keys.iter().flatten();
-        if !known.is_sorted_by(|a, b| a < b)
-            || keys.iter().flatten().any(|key| !bounds.contain(key))
-        {
+        let in_order = keys.iter().flatten().is_sorted_by(|a, b| a < b)
+            && keys.iter().flatten().all(|key| bounds.contain(key));
+        if !in_order {
             return Err(damaged(number));
+        }
+        match depth {
+            1 => counts.leaf_pages += 1,
+            _ => counts.branch_pages += 1,
         }
         for at in 0..page.len() {
             let node = page.node(at)?;
@@ -173,11 +176,6 @@ impl<'a> Check<'a> {
             };
             self.page(node.child(), depth - 1, below, kind, counts)?;
         }
-        *if depth == 1 {
-            &mut counts.leaf_pages
-        } else {
-            &mut counts.branch_pages
-        } += 1;
         Ok(())
     }
 

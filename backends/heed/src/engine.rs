@@ -1,5 +1,6 @@
 use std::ops::{Bound, RangeInclusive};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use heed::{PutFlags, RwTxn};
@@ -17,6 +18,8 @@ pub(crate) struct HeedEngine {
     pub(crate) path: PathBuf,
     limits: Limits,
     compact_on_close: bool,
+    /// Whether a write failed: then nothing more is written, not even a compacted file.
+    failed: AtomicBool,
 }
 
 /// How large the map may become, in bytes, by what a batch does.
@@ -86,6 +89,7 @@ impl HeedEngine {
             path: path.to_owned(),
             limits,
             compact_on_close,
+            failed: AtomicBool::new(false),
         }
     }
 
@@ -211,7 +215,8 @@ impl KvEngine for HeedEngine {
     }
 
     fn write(&self, batch: &KvBatch) -> Result<()> {
-        guard("commit", &self.path, || self.write_batch(batch))
+        let written = guard("commit", &self.path, || self.write_batch(batch));
+        written.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
     }
 
     fn reusable_bytes(&self) -> Result<u64> {
@@ -219,9 +224,10 @@ impl KvEngine for HeedEngine {
     }
 
     fn close(self) -> Result<()> {
-        let compacted = match self.compact_on_close {
-            true => self.write_compacted(),
-            false => Ok(None),
+        let compacted = if self.compact_on_close && !self.failed.load(Ordering::Relaxed) {
+            self.write_compacted()
+        } else {
+            Ok(None)
         };
         let path = self.path;
         self.environment.close();
