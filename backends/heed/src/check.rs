@@ -392,3 +392,83 @@ impl Node<'_> {
         u64::from(self.low) | u64::from(self.flags) << 32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+    use raft_logstore_core::ErrorKind;
+    use raft_logstore_kv::{KvBatch, KvEngine};
+
+    use crate::engine::{HeedEngine, Limits};
+    use crate::environment::{Access, Environment};
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(u16, usize),
+        Delete(u16),
+        DeleteRange(u16, u16),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
+        let size = prop_oneof![
+            6 => 0..300_usize,
+            2 => 1_000..2_100_usize,
+            2 => 4_000..40_000_usize,
+        ];
+        let step = prop_oneof![
+            8 => (0..2_000_u16, size).prop_map(|(key, size)| Step::Put(key, size)),
+            2 => (0..2_000_u16).prop_map(Step::Delete),
+            1 => (0..2_000_u16, 0..400_u16).prop_map(|(from, len)| Step::DeleteRange(from, from + len)),
+        ];
+        proptest::collection::vec(proptest::collection::vec(step, 1..150), 1..40)
+    }
+
+    fn check(dir: &Path) {
+        let file = File::open(dir.join("data.mdb")).unwrap();
+        Check::run(&file, Meta::newest(&file).unwrap()).unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn whatever_lmdb_writes_is_found_in_order(batches in steps()) {
+            let dir = tempfile::tempdir().unwrap();
+            let open = || Environment::open(dir.path(), 64 << 10, Access::Write).unwrap();
+            let path = dir.path().join("data.mdb");
+            // Small enough to become full now and then.
+            let engine = |environment| HeedEngine::new(environment, &path, Limits::new(1 << 20, 0), true);
+            let mut database = engine(open());
+            for (number, steps) in batches.iter().enumerate() {
+                let mut batch = KvBatch::new();
+                for step in steps {
+                    match *step {
+                        // Twice, for what is replaced within a transaction.
+                        Step::Put(key, size) => {
+                            batch.put(&key.to_be_bytes(), &vec![7; size]);
+                            batch.put(&key.to_be_bytes(), &vec![8; size / 2]);
+                        }
+                        Step::Delete(key) => batch.delete(&key.to_be_bytes()),
+                        Step::DeleteRange(from, to) => {
+                            batch.delete_range(from.to_be_bytes()..=to.to_be_bytes());
+                        }
+                    }
+                }
+                // It may be full; what is there is in order all the same.
+                if let Err(error) = database.write(&batch) {
+                    prop_assert_eq!(error.kind(), ErrorKind::DiskFull);
+                }
+                check(dir.path());
+                if number % 10 == 9 {
+                    database.close().unwrap();
+                    check(dir.path());
+                    database = engine(open());
+                }
+            }
+        }
+    }
+}
