@@ -2,6 +2,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use futures_executor::block_on;
+use raft_logstore::heed::HeedConfig;
 use raft_logstore::redb::RedbConfig;
 use raft_logstore::{Backend, BackendConfig, Inspection, Store, StoreConfig};
 
@@ -66,5 +67,8 @@ pub(crate) fn named(names: &[String]) -> Result<Vec<Candidate>> {
 
 /// Every compiled backend that keeps its data on disk.
 fn all() -> Vec<Candidate> {
-    vec![Candidate::of::<RedbConfig>("redb")]
+    vec![
+        Candidate::of::<RedbConfig>("redb"),
+        Candidate::of::<HeedConfig>("heed"),
+    ]
 }

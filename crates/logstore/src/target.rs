@@ -1,7 +1,7 @@
 use std::str::FromStr;
 
 use std::path::Path;
-#[cfg(feature = "redb")]
+#[cfg(any(feature = "heed", feature = "redb"))]
 use std::path::PathBuf;
 
 use raft_logstore_core::{BackendConfig, Error, MemoryBackend, Result};
@@ -15,6 +15,7 @@ use crate::uri::{Uri, invalid, shown};
 /// |---|---|
 /// | `memory:` | a new one in memory, gone when it is closed |
 /// | `redb:PATH` | in the folder `PATH`, absolute or relative, kept by redb; feature `redb` |
+/// | `heed:PATH` | in the folder `PATH`, kept by LMDB; feature `heed` |
 ///
 /// Options follow the path: `redb:/data?cache_bytes=256MiB&two_phase_commit=true`. A size is plain or
 /// in `KiB`, `MiB` or `GiB`, a switch `true` or `false`. A path is taken as it is, without
@@ -43,12 +44,23 @@ pub enum Target {
         /// The engine's options.
         config: crate::redb::RedbConfig,
     },
+    /// A folder kept by LMDB. The options are the fields of
+    /// [`HeedConfig`](crate::heed::HeedConfig): `map_size`, `max_map_size`,
+    /// `check_integrity_on_open`, `compact_on_close`.
+    #[cfg(feature = "heed")]
+    Heed {
+        /// The folder; made by the first open.
+        path: PathBuf,
+        /// The engine's options.
+        config: crate::heed::HeedConfig,
+    },
 }
 
 /// Every scheme, the cargo feature it needs, and whether that is on.
-const SCHEMES: [(&str, Option<&str>, bool); 2] = [
+const SCHEMES: [(&str, Option<&str>, bool); 3] = [
     ("memory", None, true),
     ("redb", Some("redb"), cfg!(feature = "redb")),
+    ("heed", Some("heed"), cfg!(feature = "heed")),
 ];
 
 impl Target {
@@ -62,6 +74,8 @@ impl Target {
             Self::Memory => Store::with_backend(MemoryBackend::new(), config).await,
             #[cfg(feature = "redb")]
             Self::Redb { path, config: redb } => Store::open(path, redb, config).await,
+            #[cfg(feature = "heed")]
+            Self::Heed { path, config: heed } => Store::open(path, heed, config).await,
         }
     }
 
@@ -86,6 +100,8 @@ impl Target {
             Self::Memory => None,
             #[cfg(feature = "redb")]
             Self::Redb { path, config } => Some((path, config)),
+            #[cfg(feature = "heed")]
+            Self::Heed { path, config } => Some((path, config)),
         }
     }
 }
@@ -105,6 +121,11 @@ impl FromStr for Target {
             "memory" => uri.bare().map(|()| Self::Memory),
             #[cfg(feature = "redb")]
             "redb" => Ok(Self::Redb {
+                path: uri.folder()?.into(),
+                config: uri.config()?,
+            }),
+            #[cfg(feature = "heed")]
+            "heed" => Ok(Self::Heed {
                 path: uri.folder()?.into(),
                 config: uri.config()?,
             }),

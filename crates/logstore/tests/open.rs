@@ -72,6 +72,68 @@ fn a_scheme_that_is_off_names_its_feature() {
     assert!(message.contains("This build has memory:"), "{message}");
 }
 
+#[test]
+#[cfg(not(feature = "heed"))]
+fn the_scheme_of_lmdb_that_is_off_names_its_feature() {
+    let message = refused("heed:/data");
+    assert!(message.contains("feature `heed`"), "{message}");
+}
+
+#[cfg(feature = "heed")]
+mod heed {
+    use std::path::Path;
+
+    use raft_logstore::heed::HeedConfig;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_heed_store_keeps_what_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let uri = format!("heed:{}?map_size=1MiB", dir.path().join("store").display());
+        let store = open(&uri).await.unwrap();
+        store
+            .group(GroupId(7))
+            .append_durable(vec![Entry::new(1, "a")])
+            .await
+            .unwrap();
+        store.close().await.unwrap();
+
+        let inspection = uri.parse::<Target>().unwrap().inspect().unwrap();
+        drop(inspection);
+        let store = open(&uri).await.unwrap();
+        assert_eq!(store.groups().await.unwrap(), [GroupId(7)]);
+        let entry = store.group(GroupId(7)).entry(1).await.unwrap();
+        assert_eq!(entry, Some(Entry::new(1, "a")));
+        store.close().await.unwrap();
+    }
+
+    #[test]
+    fn options_reach_the_engine() {
+        let uri = "heed:/path?map_size=16GiB&max_map_size=64GiB&check_integrity_on_open=false\
+                   &compact_on_close=false";
+        let Ok(Target::Heed { path, config }) = uri.parse() else {
+            panic!("not a heed target")
+        };
+        assert_eq!(path, Path::new("/path"));
+        let expected = HeedConfig::default()
+            .with_map_size(16 << 30)
+            .with_max_map_size(64 << 30)
+            .with_check_integrity_on_open(false)
+            .with_compact_on_close(false);
+        assert_eq!(config, expected);
+    }
+
+    #[rstest]
+    #[case::no_path("heed:", "needs a path")]
+    #[case::unknown_option("heed:a?cache_bytes=1MiB", "map_size, max_map_size")]
+    #[case::not_a_size("heed:a?map_size=lots", "not a number")]
+    fn what_is_wrong_is_said(#[case] uri: &str, #[case] says: &str) {
+        let message = refused(uri);
+        assert!(message.contains(says), "{message}");
+    }
+}
+
 #[cfg(feature = "redb")]
 mod redb {
     use std::path::Path;

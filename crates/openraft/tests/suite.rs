@@ -6,7 +6,8 @@ mod support;
 
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
-use raft_logstore_core::MemoryBackend;
+use raft_logstore_core::{BackendConfig, MemoryBackend};
+use raft_logstore_heed::HeedConfig;
 use raft_logstore_pipeline::{Store, StoreConfig};
 use raft_logstore_redb::RedbConfig;
 use rstest::rstest;
@@ -18,6 +19,7 @@ use support::{Log, StateMachine, TypeConfig, log, store};
 enum Stores {
     Memory,
     Redb,
+    Heed,
 }
 
 type Guard = Option<TempDir>;
@@ -26,22 +28,25 @@ impl StoreBuilder<TypeConfig, Log, StateMachine, Guard> for Stores {
     async fn build(&self) -> Result<(Guard, Log, StateMachine), StorageError<TypeConfig>> {
         let (guard, store) = match self {
             Self::Memory => (None, store(&MemoryBackend::new()).await),
-            Self::Redb => {
-                let dir = TempDir::new().unwrap();
-                let config = StoreConfig::default();
-                let store = Store::open(dir.path(), RedbConfig::default(), config)
-                    .await
-                    .unwrap();
-                (Some(dir), store)
-            }
+            Self::Redb => on_disk(RedbConfig::default()).await,
+            Self::Heed => on_disk(HeedConfig::default()).await,
         };
         Ok((guard, log(&store), StateMachine::default()))
     }
 }
 
+async fn on_disk(config: impl BackendConfig) -> (Guard, Store) {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path(), config, StoreConfig::default())
+        .await
+        .unwrap();
+    (Some(dir), store)
+}
+
 #[rstest]
 #[case::memory(Stores::Memory)]
 #[case::redb(Stores::Redb)]
+#[case::heed(Stores::Heed)]
 #[tokio::test]
 async fn openrafts_suite_passes(#[case] stores: Stores) {
     Suite::test_all(stores).await.unwrap();

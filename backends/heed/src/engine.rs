@@ -1,0 +1,376 @@
+use std::ops::{Bound, RangeInclusive};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use heed::{PutFlags, RwTxn};
+use raft_logstore_core::{Error, ErrorKind, Result};
+use raft_logstore_kv::{KvBatch, KvEngine, KvOp, KvView, Visitor};
+
+use crate::compact::put_in_place;
+use crate::environment::{Environment, Reading, whole_pages};
+use crate::error::{Failure, guard};
+
+/// An open LMDB file as a [`KvEngine`].
+pub(crate) struct HeedEngine {
+    pub(crate) environment: Environment,
+    /// The file.
+    pub(crate) path: PathBuf,
+    limits: Limits,
+    compact_on_close: bool,
+    /// Whether a write failed: then nothing more is written, not even a compacted file.
+    failed: AtomicBool,
+}
+
+/// How large the map may become, in bytes, by what a batch does.
+///
+/// LMDB needs free pages to free pages, so appends must not take the last ones: a store that is full must
+/// still be able to purge. A vote is small and may go on for longer than a large append.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For any batch.
+    any: u64,
+    /// For a batch that puts no more than [`Self::SMALL`].
+    small: u64,
+    /// For a batch that deletes.
+    delete: u64,
+}
+
+impl Limits {
+    /// In bytes of records.
+    const SMALL: usize = 64 << 10;
+
+    /// The least that is kept for batches that delete and small ones, in bytes.
+    const MIN_RESERVE: u64 = 16 << 20;
+
+    /// The limits of a file that may become `max` bytes long, and of which `used` are in use or free
+    /// already: also a file that is too large can be purged.
+    pub(crate) fn new(max: u64, used: u64) -> Self {
+        let reserve = Self::MIN_RESERVE.max(max / 8);
+        Self {
+            any: max,
+            small: max.saturating_add(reserve / 2),
+            delete: max.max(used).saturating_add(reserve),
+        }
+    }
+
+    fn of(self, batch: &KvBatch) -> u64 {
+        let deletes = |op| !matches!(op, KvOp::Put { .. });
+        if batch.ops().any(deletes) {
+            self.delete
+        } else if put_bytes(batch) <= Self::SMALL {
+            self.small
+        } else {
+            self.any
+        }
+    }
+}
+
+fn put_bytes(batch: &KvBatch) -> usize {
+    let bytes = batch.ops().map(|op| match op {
+        KvOp::Put { record, .. } => record.len(),
+        _ => 0,
+    });
+    bytes.sum()
+}
+
+impl HeedEngine {
+    pub(crate) const NAME: &'static str = "heed";
+
+    /// Wraps an environment; `path` is that of its file.
+    pub(crate) fn new(
+        environment: Environment,
+        path: &Path,
+        limits: Limits,
+        compact_on_close: bool,
+    ) -> Self {
+        Self {
+            environment,
+            path: path.to_owned(),
+            limits,
+            compact_on_close,
+            failed: AtomicBool::new(false),
+        }
+    }
+
+    fn write_batch(&self, batch: &KvBatch) -> Result<(), Failure> {
+        let limit = self.limits.of(batch);
+        self.shrink(limit)?;
+        let mut aged = false;
+        loop {
+            // The map may turn out to be full at a put, or at the commit; either way LMDB has undone
+            // the batch.
+            match self.environment.write(|txn| self.apply(txn, batch)) {
+                Err(failure) if failure.is_map_full() => {}
+                done => return done,
+            }
+            if self.grow(limit)? {
+                continue;
+            }
+            let free = self.environment.free_bytes()?;
+            if aged || free <= put_bytes(batch) as u64 {
+                return Err(self.full().into());
+            }
+            self.age_free_pages()?;
+            self.shrink(limit)?;
+            aged = true;
+        }
+    }
+
+    /// Takes back what an earlier batch was allowed to use of the reserve and did not need.
+    fn shrink(&self, limit: u64) -> Result<(), Failure> {
+        let map = self.environment.map()?;
+        let enough = whole_pages(limit.max(map.used_bytes))?;
+        if map.map_bytes > enough as u64 {
+            self.environment.resize(enough)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the map larger, twice as large if it may be; `false` when it may not grow at all.
+    fn grow(&self, limit: u64) -> Result<bool, Failure> {
+        let before = self.environment.map()?.map_bytes;
+        let after = whole_pages(before.saturating_mul(2).min(limit))?;
+        if after as u64 <= before {
+            return Ok(false);
+        }
+        tracing::debug!(path = %self.path.display(), before, after, "the map of the file grows");
+        self.environment.resize(after)?;
+        Ok(true)
+    }
+
+    /// Makes the pages that the last commit freed ready for the next: LMDB keeps them for one commit
+    /// more. Without this, the first append after the purge of a full store would be refused.
+    fn age_free_pages(&self) -> Result<(), Failure> {
+        /// Before every key of a store.
+        const KEY: &[u8] = b"!";
+        let records = self.environment.records;
+        loop {
+            let aged = self.environment.write(|transaction| {
+                records.put(transaction, KEY, b"")?;
+                records.delete(transaction, KEY)?;
+                Ok(())
+            });
+            match aged {
+                Err(failure) if failure.is_map_full() && self.grow(self.limits.delete)? => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn full(&self) -> Error {
+        Error::new(ErrorKind::DiskFull, "commit")
+            .with_path(&self.path)
+            .with_advice(format!(
+                "the map of the file has reached max_map_size, {} bytes; open the store with a \
+                 larger one, or open it again and purge",
+                self.limits.any
+            ))
+    }
+
+    fn apply(&self, transaction: &mut RwTxn<'_>, batch: &KvBatch) -> Result<(), Failure> {
+        let records = self.environment.records;
+        // No key is above this one. A put above it goes to the end of the last page, which is packed
+        // full; elsewhere LMDB splits full pages into halves.
+        let mut greatest = records
+            .last(transaction)?
+            .map_or_else(Vec::new, |(key, _)| key.to_vec());
+        for op in batch.ops() {
+            match op {
+                KvOp::Put { key, record } => {
+                    let mut flags = PutFlags::empty();
+                    if key > &greatest[..] {
+                        flags = PutFlags::APPEND;
+                        greatest.clear();
+                        greatest.extend_from_slice(key);
+                    }
+                    records.put_with_flags(transaction, flags, key, record)?;
+                }
+                KvOp::Delete { key } => drop(records.delete(transaction, key)?),
+                KvOp::DeleteRange { first, last } => {
+                    records.delete_range(transaction, &between(first, last))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn between<'k>(first: &'k [u8], last: &'k [u8]) -> (Bound<&'k [u8]>, Bound<&'k [u8]>) {
+    (Bound::Included(first), Bound::Included(last))
+}
+
+impl KvEngine for HeedEngine {
+    type View<'a> = HeedView<'a>;
+
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn view(&self) -> Result<HeedView<'_>> {
+        Ok(HeedView {
+            reading: guard("read", &self.path, || self.environment.read())?,
+            engine: self,
+        })
+    }
+
+    fn write(&self, batch: &KvBatch) -> Result<()> {
+        let written = guard("commit", &self.path, || self.write_batch(batch));
+        written.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+    }
+
+    fn reusable_bytes(&self) -> Result<u64> {
+        self.environment.free_bytes()
+    }
+
+    fn close(self) -> Result<()> {
+        let compacted = if self.compact_on_close && !self.failed.load(Ordering::Relaxed) {
+            self.write_compacted()
+        } else {
+            Ok(None)
+        };
+        let path = self.path;
+        self.environment.close();
+        let compacted = compacted.and_then(|new| match new {
+            Some(new) => put_in_place(&new, &path),
+            None => Ok(()),
+        });
+        if let Err(error) = compacted {
+            // The store is whole without it, for example on a full disk.
+            tracing::warn!(path = %path.display(), %error, "the LMDB file was not compacted");
+        }
+        Ok(())
+    }
+}
+
+/// One read transaction.
+pub(crate) struct HeedView<'a> {
+    reading: Reading<'a>,
+    engine: &'a HeedEngine,
+}
+
+impl KvView for HeedView<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        guard("read", &self.engine.path, || {
+            let records = self.engine.environment.records;
+            let record = records.get(&self.reading.transaction, key)?;
+            Ok(record.map(Bytes::copy_from_slice))
+        })
+    }
+
+    fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visitor<'_>) -> Result<()> {
+        guard("read", &self.engine.path, || {
+            let keys = between(keys.start(), keys.end());
+            let records = self.engine.environment.records;
+            for pair in records.range(&self.reading.transaction, &keys)? {
+                let (key, record) = pair?;
+                if visit(key, record)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use raft_logstore_core::envelope;
+    use tempfile::TempDir;
+
+    use crate::environment::Access;
+
+    use super::*;
+
+    fn engine(map_bytes: usize) -> (TempDir, HeedEngine) {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = Environment::open(dir.path(), map_bytes, Access::Write).unwrap();
+        let path = dir.path().join("data.mdb");
+        (
+            dir,
+            HeedEngine::new(environment, &path, Limits::new(1 << 30, 0), false),
+        )
+    }
+
+    fn pairs(engine: &HeedEngine) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut pairs = Vec::new();
+        let view = engine.view().unwrap();
+        let visit: &mut Visitor<'_> = &mut |key, record| {
+            pairs.push((key.to_vec(), envelope::open(key, record).unwrap().to_vec()));
+            Ok(ControlFlow::Continue(()))
+        };
+        view.scan(&[0][..]..=&[255][..], visit).unwrap();
+        pairs
+    }
+
+    #[test]
+    fn operations_apply_in_order_wherever_their_keys_lie() {
+        let (_dir, engine) = engine(1 << 20);
+        let key = |number: u64| number.to_be_bytes();
+        let mut expected = std::collections::BTreeMap::new();
+        for (round, step, from, to) in [
+            (1, 3, 0, 300),
+            (2, 1, 10, 120),
+            (3, 2, 50, 90),
+            (4, 1, 200, 417),
+        ] {
+            let mut batch = KvBatch::new();
+            for number in (from..to).step_by(step) {
+                batch.put(&key(number), &[round]);
+                expected.insert(number, round);
+            }
+            // The greatest keys go and come back, and go again, in one batch.
+            batch.delete_range(key(290)..=key(u64::MAX));
+            expected.retain(|number, _| *number < 290);
+            batch.put(&key(500), &[round]);
+            batch.put(&key(295), &[round]);
+            batch.delete(&key(500));
+            batch.delete(&key(501));
+            expected.insert(295, round);
+            engine.write(&batch).unwrap();
+            let found: Vec<_> = expected
+                .iter()
+                .map(|(&at, &round)| (key(at).to_vec(), vec![round]))
+                .collect();
+            assert_eq!(pairs(&engine), found, "round {round}");
+        }
+    }
+
+    #[test]
+    fn records_that_come_last_fill_their_pages() {
+        let (_dir, engine) = engine(1 << 20);
+        let mut payload = 0;
+        for number in 0..2000_u64 {
+            let mut batch = KvBatch::new();
+            batch.put(&number.to_be_bytes(), &[7; 300]);
+            payload += 300;
+            engine.write(&batch).unwrap();
+        }
+        let used = engine.environment.map().unwrap().used_bytes;
+        let records = used - engine.reusable_bytes().unwrap();
+        assert!(
+            records < payload * 5 / 4,
+            "{payload} bytes lie in {records}"
+        );
+    }
+
+    #[test]
+    fn a_view_shows_its_state_while_others_are_written() {
+        let (_dir, engine) = engine(1 << 20);
+        let mut batch = KvBatch::new();
+        batch.put(b"a", b"old");
+        engine.write(&batch).unwrap();
+        let view = engine.view().unwrap();
+        for _ in 0..10 {
+            let mut batch = KvBatch::new();
+            batch.put(b"a", b"new");
+            engine.write(&batch).unwrap();
+        }
+        let seen = view.get(b"a").unwrap().unwrap();
+        assert_eq!(envelope::open(b"a", &seen), Some(&b"old"[..]));
+        let seen = engine.view().unwrap().get(b"a").unwrap().unwrap();
+        assert_eq!(envelope::open(b"a", &seen), Some(&b"new"[..]));
+    }
+}
