@@ -2,6 +2,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use futures_executor::block_on;
+use raft_logstore::fjall::FjallConfig;
 use raft_logstore::redb::RedbConfig;
 use raft_logstore::{Backend, BackendConfig, Store, StoreConfig};
 
@@ -44,5 +45,8 @@ impl Candidate {
 
 /// Every compiled backend that keeps its data on disk.
 pub(crate) fn all() -> Vec<Candidate> {
-    vec![Candidate::of::<RedbConfig>("redb")]
+    vec![
+        Candidate::of::<RedbConfig>("redb"),
+        Candidate::of::<FjallConfig>("fjall"),
+    ]
 }

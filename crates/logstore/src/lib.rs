@@ -47,6 +47,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `redb` | the redb engine: scheme `redb:`, module `redb` | yes |
+//! | `fjall` | the fjall engine: scheme `fjall:`, module `fjall` | no |
 //! | `openraft-0-10` | the adapter for openraft 0.10: module `openraft_0_10` | no |
 //!
 //! The in-memory reference, scheme `memory:`, is always there.
@@ -61,11 +62,11 @@
 
 mod open;
 // Only the backends that have a folder have options.
-#[cfg_attr(not(feature = "redb"), allow(dead_code))]
+#[cfg_attr(not(any(feature = "fjall", feature = "redb")), allow(dead_code))]
 mod options;
 mod target;
 // Paths and options are read by the backends that have a folder.
-#[cfg_attr(not(feature = "redb"), allow(dead_code))]
+#[cfg_attr(not(any(feature = "fjall", feature = "redb")), allow(dead_code))]
 mod uri;
 
 pub use open::{open, open_with};
@@ -77,6 +78,9 @@ pub use raft_logstore_core::{
     IndexRange, InvalidStableKey, LogStore, LogStoreExt, MAX_INDEX, MemoryBackend, Op, Pending,
     ReadOnly, Result, StableKey, StableStore, StableStoreExt, envelope,
 };
+#[cfg(feature = "fjall")]
+#[doc(inline)]
+pub use raft_logstore_fjall as fjall;
 #[cfg(feature = "openraft-0-10")]
 #[doc(inline)]
 pub use raft_logstore_openraft as openraft_0_10;

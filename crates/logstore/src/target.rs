@@ -1,7 +1,7 @@
 use std::str::FromStr;
 
 use std::path::Path;
-#[cfg(feature = "redb")]
+#[cfg(any(feature = "fjall", feature = "redb"))]
 use std::path::PathBuf;
 
 use raft_logstore_core::{BackendConfig, Error, MemoryBackend, Result};
@@ -15,6 +15,7 @@ use crate::uri::{Uri, invalid, shown};
 /// |---|---|
 /// | `memory:` | a new one in memory, gone when it is closed |
 /// | `redb:PATH` | in the folder `PATH`, absolute or relative, kept by redb; feature `redb` |
+/// | `fjall:PATH` | in the folder `PATH`, kept by fjall; feature `fjall` |
 ///
 /// Options follow the path: `redb:/data?cache_bytes=256MiB&two_phase_commit=true`. A size is plain or
 /// in `KiB`, `MiB` or `GiB`, a switch `true` or `false`. A path is taken as it is, without
@@ -43,12 +44,23 @@ pub enum Target {
         /// The engine's options.
         config: crate::redb::RedbConfig,
     },
+    /// A folder kept by fjall. The options are the fields of
+    /// [`FjallConfig`](crate::fjall::FjallConfig): `cache_bytes`, `journal_bytes`, `memtable_bytes`,
+    /// `compact_on_close`.
+    #[cfg(feature = "fjall")]
+    Fjall {
+        /// The folder; made by the first open.
+        path: PathBuf,
+        /// The engine's options.
+        config: crate::fjall::FjallConfig,
+    },
 }
 
 /// Every scheme, the cargo feature it needs, and whether that is on.
-const SCHEMES: [(&str, Option<&str>, bool); 2] = [
+const SCHEMES: [(&str, Option<&str>, bool); 3] = [
     ("memory", None, true),
     ("redb", Some("redb"), cfg!(feature = "redb")),
+    ("fjall", Some("fjall"), cfg!(feature = "fjall")),
 ];
 
 impl Target {
@@ -62,6 +74,11 @@ impl Target {
             Self::Memory => Store::with_backend(MemoryBackend::new(), config).await,
             #[cfg(feature = "redb")]
             Self::Redb { path, config: redb } => Store::open(path, redb, config).await,
+            #[cfg(feature = "fjall")]
+            Self::Fjall {
+                path,
+                config: fjall,
+            } => Store::open(path, fjall, config).await,
         }
     }
 
@@ -86,6 +103,8 @@ impl Target {
             Self::Memory => None,
             #[cfg(feature = "redb")]
             Self::Redb { path, config } => Some((path, config)),
+            #[cfg(feature = "fjall")]
+            Self::Fjall { path, config } => Some((path, config)),
         }
     }
 }
@@ -105,6 +124,11 @@ impl FromStr for Target {
             "memory" => uri.bare().map(|()| Self::Memory),
             #[cfg(feature = "redb")]
             "redb" => Ok(Self::Redb {
+                path: uri.folder()?.into(),
+                config: uri.config()?,
+            }),
+            #[cfg(feature = "fjall")]
+            "fjall" => Ok(Self::Fjall {
                 path: uri.folder()?.into(),
                 config: uri.config()?,
             }),

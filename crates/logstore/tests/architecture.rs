@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     ("raft-logstore-kv", &[CORE]),
     ("raft-logstore-redb", &[CORE, "raft-logstore-kv"]),
+    ("raft-logstore-fjall", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-openraft", &[CORE]),
     (
         "raft-logstore-conformance",
@@ -24,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "raft-logstore-pipeline",
             "raft-logstore-kv",
             "raft-logstore-redb",
+            "raft-logstore-fjall",
             "raft-logstore-openraft",
         ],
     ),

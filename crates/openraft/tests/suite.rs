@@ -7,6 +7,7 @@ mod support;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use raft_logstore_core::MemoryBackend;
+use raft_logstore_fjall::FjallConfig;
 use raft_logstore_pipeline::{Store, StoreConfig};
 use raft_logstore_redb::RedbConfig;
 use rstest::rstest;
@@ -18,6 +19,7 @@ use support::{Log, StateMachine, TypeConfig, log, store};
 enum Stores {
     Memory,
     Redb,
+    Fjall,
 }
 
 type Guard = Option<TempDir>;
@@ -34,6 +36,14 @@ impl StoreBuilder<TypeConfig, Log, StateMachine, Guard> for Stores {
                     .unwrap();
                 (Some(dir), store)
             }
+            Self::Fjall => {
+                let dir = TempDir::new().unwrap();
+                let config = StoreConfig::default();
+                let store = Store::open(dir.path(), FjallConfig::default(), config)
+                    .await
+                    .unwrap();
+                (Some(dir), store)
+            }
         };
         Ok((guard, log(&store), StateMachine::default()))
     }
@@ -42,6 +52,7 @@ impl StoreBuilder<TypeConfig, Log, StateMachine, Guard> for Stores {
 #[rstest]
 #[case::memory(Stores::Memory)]
 #[case::redb(Stores::Redb)]
+#[case::fjall(Stores::Fjall)]
 #[tokio::test]
 async fn openrafts_suite_passes(#[case] stores: Stores) {
     Suite::test_all(stores).await.unwrap();
