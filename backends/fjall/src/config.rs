@@ -1,4 +1,6 @@
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use fjall::compaction::Leveled;
 use fjall::config::CompressionPolicy;
@@ -162,7 +164,7 @@ impl FjallConfig {
     fn records() -> KeyspaceCreateOptions {
         KeyspaceCreateOptions::default()
             .max_memtable_size(Self::MAX_MEMTABLE_BYTES)
-            .compaction_strategy(std::sync::Arc::new(
+            .compaction_strategy(Arc::new(
                 Leveled::default().with_table_target_size(TABLE_BYTES),
             ))
             .data_block_compression_policy(CompressionPolicy::disabled())
@@ -224,8 +226,11 @@ impl BackendConfig for FjallConfig {
         self.check()?;
         let folder = Folder(dir);
         folder.check()?;
+        // fjall takes the lock itself, later.
+        let lock = folder.lock(File::try_lock)?;
         let journals = Journals::read(&folder.database())?;
         journals.cut_torn_batch(dir)?;
+        drop(lock);
         let engine = self.open_engine(folder, self.builder(folder), &journals)?;
         open_backend(engine, dir)
     }
@@ -234,8 +239,9 @@ impl BackendConfig for FjallConfig {
         self.check()?;
         let folder = Folder(dir);
         folder.check()?;
+        let lock = folder.lock(File::try_lock_shared)?;
         let journals = Journals::read(&folder.database())?;
-        let scratch = Scratch::copy(folder, &journals)?;
+        let scratch = Scratch::copy(folder, &journals, lock)?;
         // Without threads, fjall recovers and does no more.
         let builder = self.builder(scratch.folder()).worker_threads_unchecked(0);
         let engine = self.open_engine(scratch.folder(), builder, &journals)?;

@@ -195,10 +195,15 @@ impl FjallEngine {
 
     /// Waits a little, unless fjall has stopped.
     fn pause(&self) -> Result<(), Failure> {
-        // Nothing waits to be written, so this does nothing but ask.
-        self.database().persist(PersistMode::Buffer)?;
+        self.ask()?;
         thread::sleep(Duration::from_millis(1));
         Ok(())
+    }
+
+    /// Fails when fjall has stopped after a failure, be it in the background.
+    pub(crate) fn ask(&self) -> Result<(), Failure> {
+        // Every batch was written when it was committed, so there is nothing to do but to ask.
+        Ok(self.database().persist(PersistMode::Buffer)?)
     }
 
     /// Has the memtable written to a table, in the background.

@@ -94,7 +94,9 @@ pub(crate) fn translate_io(operation: &'static str, error: io::Error) -> Error {
     use std::io::ErrorKind as Io;
 
     let advice = match error.kind() {
-        Io::InvalidData | Io::UnexpectedEof => "a file is shorter than it was written",
+        Io::InvalidData | Io::InvalidInput | Io::UnexpectedEof => {
+            "a file is shorter than it was written"
+        }
         Io::NotFound => "a file is missing",
         Io::IsADirectory | Io::NotADirectory => {
             "there is a folder in place of a file or the reverse"

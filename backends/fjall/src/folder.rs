@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -36,8 +36,25 @@ impl Folder<'_> {
         self.0.join("db")
     }
 
-    pub(crate) fn lock(self) -> PathBuf {
-        self.database().join("lock")
+    /// The lock of the database, if `take` gets it.
+    ///
+    /// # Errors
+    ///
+    /// [`Locked`](ErrorKind::Locked) while a store has the database open; [`Corrupt`](ErrorKind::Corrupt)
+    /// when the file is missing; [`Io`](ErrorKind::Io).
+    pub(crate) fn lock(self, take: fn(&File) -> Result<(), TryLockError>) -> Result<File> {
+        let path = self.database().join("lock");
+        let failed = |error| translate_io("open", error).with_path(&path);
+        let file = File::open(&path).map_err(failed)?;
+        match take(&file) {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Locked, "open")
+                .with_path(&path)
+                .with_advice(
+                    "another store, here or in another process, has the database open; close it first",
+                )),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
     }
 
     fn keyspaces(self) -> PathBuf {
@@ -63,7 +80,6 @@ impl Folder<'_> {
     /// program's database or one of another format.
     pub(crate) fn check(self) -> Result<()> {
         check_version(&self.database().join("version"))?;
-        read(&self.lock())?;
         for name in names(&self.keyspaces())? {
             let path = self.keyspaces().join(&name);
             if path.is_dir() && !TREES.contains(&name.as_str()) {
@@ -109,6 +125,10 @@ fn check_tree(tree: &Path) -> Result<()> {
         return Err(corrupt(&path, "the list of tables fails its checksum"));
     }
     let tables = tree.join("tables");
+    if !tables.exists() {
+        // As good as empty; fjall knows which tables there have to be.
+        return Ok(());
+    }
     for name in names(&tables)? {
         if name.parse::<u64>().is_err() || tables.join(&name).is_dir() {
             let path = tables.join(name);

@@ -65,18 +65,13 @@ impl FjallEngine {
 
     /// Rewrites the tables without what is obsolete, where that is most of them.
     pub(crate) fn compact_if_mostly_obsolete(&self) -> Result<()> {
-        let before = self.records().disk_space();
-        let deletions = self.deletions.load(Ordering::Relaxed);
-        if before < FROM_BYTES || self.obsolete_bytes()? < before / 2 && deletions < MANY_DELETIONS
-        {
-            return Ok(());
-        }
         guard("compact", &self.path, || {
-            self.rotate()?;
-            self.wait_for_tables(0)?;
-            Ok(())
+            self.ask()?;
+            self.write_out_deletions()?;
+            self.wait_for_tables(0)
         })?;
-        if self.obsolete_bytes()? < self.records().disk_space() / 2 {
+        let before = self.records().disk_space();
+        if before < FROM_BYTES || self.obsolete_bytes()? < before / 2 {
             return Ok(());
         }
         guard("compact", &self.path, || {

@@ -1,12 +1,11 @@
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use raft_logstore_core::{Error, ErrorKind, Result};
+use raft_logstore_core::{Error, Result};
 use tempfile::TempDir;
 
-use crate::error::translate_io;
 use crate::folder::{Folder, names};
 use crate::journal::{Journal, Journals};
 
@@ -21,15 +20,14 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Copies the database of `folder` as far as its journals hold whole batches.
+    /// Copies the database of `folder` as far as its journals hold whole batches. `lock` is its shared
+    /// lock.
     ///
     /// # Errors
     ///
-    /// [`Locked`](ErrorKind::Locked) while a store has the database open for writing;
-    /// [`DiskFull`](ErrorKind::DiskFull) when the temporary folder has no room;
-    /// [`Io`](ErrorKind::Io).
-    pub(crate) fn copy(folder: Folder<'_>, journals: &Journals) -> Result<Self> {
-        let lock = lock(&folder.lock())?;
+    /// [`DiskFull`](raft_logstore_core::ErrorKind::DiskFull) when the temporary folder has no room;
+    /// [`Io`](raft_logstore_core::ErrorKind::Io).
+    pub(crate) fn copy(folder: Folder<'_>, journals: &Journals, lock: File) -> Result<Self> {
         let copy = || {
             let dir = tempfile::Builder::new()
                 .prefix("raft-logstore-fjall-")
@@ -64,18 +62,6 @@ impl Scratch {
     }
 }
 
-fn lock(path: &Path) -> Result<File> {
-    let failed = |error| translate_io("open", error).with_path(path);
-    let file = File::open(path).map_err(failed)?;
-    match file.try_lock_shared() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Locked, "open")
-            .with_path(path)
-            .with_advice("another store has the database open for writing; close it first")),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
 fn copy_journal(journal: &Journal, to: &Path) -> io::Result<()> {
     let name = journal.path.file_name().unwrap_or_default();
     let mut whole = File::open(&journal.path)?.take(journal.end);
@@ -89,6 +75,9 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
         if from.join(&name).is_file() {
             fs::copy(from.join(&name), to.join(&name))?;
         }
+    }
+    if !from.join("tables").exists() {
+        return Ok(());
     }
     for name in names(&from.join("tables"))? {
         let (from, to) = (

@@ -6,5 +6,7 @@ use raft_logstore_conformance::StoreSubject;
 use raft_logstore_fjall::FjallConfig;
 
 fn main() -> ExitCode {
-    raft_logstore_conformance::main(StoreSubject::new(FjallConfig::default()))
+    // Two journals of 64 MiB, and tables of 16 MiB that wait to be merged.
+    let subject = StoreSubject::new(FjallConfig::default()).keeping(192 << 20);
+    raft_logstore_conformance::main(subject)
 }
