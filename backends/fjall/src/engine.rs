@@ -26,6 +26,9 @@ const WAITING_MEMTABLES: usize = 1;
 /// How many tables may wait to be merged before a commit waits for that; fjall waits at 20.
 const WAITING_TABLES: usize = 16;
 
+/// How often to look, a millisecond apart, whether fjall merges tables before doing it here.
+const MERGE_PATIENCE: u32 = 1000;
+
 /// How long the threads of fjall may take to end when the database is closed. They finish what they
 /// are at, which may be a compaction.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -179,16 +182,33 @@ impl FjallEngine {
             self.rotate()?;
         }
         self.wait_for_tables(WAITING_MEMTABLES)?;
-        while self.records().l0_table_count() > WAITING_TABLES {
-            self.pause()?;
-        }
-        Ok(())
+        self.wait_for_merge()
     }
 
     /// Waits until no more than `waiting` memtables wait to be written out.
     pub(crate) fn wait_for_tables(&self, waiting: usize) -> Result<(), Failure> {
         while self.records().sealed_memtable_count() > waiting {
             self.pause()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until no more than [`WAITING_TABLES`] wait to be merged.
+    ///
+    /// fjall looks for something to merge after it has written a table, and no more than once: where
+    /// it chose other tables, the next look is taken here.
+    fn wait_for_merge(&self) -> Result<(), Failure> {
+        let mut patience = MERGE_PATIENCE;
+        while self.records().l0_table_count() > WAITING_TABLES {
+            self.pause()?;
+            patience -= 1;
+            if patience == 0 {
+                let strategy = self.records().config.compaction_strategy.clone();
+                let tracker = &self.database().supervisor.snapshot_tracker;
+                let tree = &self.records().tree;
+                tree.compact(strategy, tracker.get_seqno_safe_to_gc())?;
+                patience = MERGE_PATIENCE;
+            }
         }
         Ok(())
     }

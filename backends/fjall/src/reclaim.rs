@@ -63,11 +63,13 @@ impl FjallEngine {
         Ok(())
     }
 
-    /// Rewrites the tables without what is obsolete, where that is most of them.
+    /// Rewrites the tables without what is obsolete, where that is most of them. Writes out the
+    /// memtable first.
     pub(crate) fn compact_if_mostly_obsolete(&self) -> Result<()> {
         guard("compact", &self.path, || {
             self.ask()?;
-            self.write_out_deletions()?;
+            // Deletions count in tables alone, also those that an earlier run left in the journal.
+            self.rotate()?;
             self.wait_for_tables(0)
         })?;
         let before = self.records().disk_space();

@@ -264,7 +264,10 @@ fn a_missing_or_truncated_file_is_an_error_and_destroys_nothing(#[case] store: P
         let dir = store.unpack();
         fs::remove_file(dir.path().join(name)).unwrap();
         let is_error = check_damage(&store, dir.path(), name, "missing");
-        assert!(is_error, "{}", name.display());
+        // An old list of tables may be left over.
+        let may_go = name.file_name().unwrap().to_str().unwrap();
+        let may_go = may_go.starts_with('v') && may_go != "version";
+        assert!(is_error || may_go, "{}", name.display());
         if name.extension().is_some_and(|extension| extension == "jnl") {
             // A journal without its end is told by the watermark of the store alone.
             continue;
@@ -356,8 +359,9 @@ fn a_last_batch_that_is_cut_short_anywhere_is_cut_off_and_copied_aside() {
     let store = killed();
     let (journal, end) = store.journal();
     for at in store.last_batch..end {
+        // With the zeros that fjall put behind it, and without.
+        let keep_len = at % 2 == 0;
         {
-            let keep_len = at % 2 == 0;
             let dir = store.unpack();
             let damaged = OpenOptions::new()
                 .write(true)
@@ -436,54 +440,64 @@ fn a_lost_page_before_the_last_batch_is_an_error() {
     }
 }
 
+/// The journal of a killed store in two, as it is when fjall has gone on to the next before the last
+/// batch.
+fn with_sealed_journal() -> (Packed, PathBuf) {
+    let mut store = killed();
+    let (sealed, _) = store.journal();
+    let file = store.files.get_mut(&sealed).unwrap();
+    let next = PackedFile {
+        bytes: file.bytes.split_off(store.last_batch as usize),
+        len: file.len,
+    };
+    assert_eq!(sealed, Path::new("db/0.jnl"));
+    store.files.insert("db/1.jnl".into(), next);
+    (store, sealed)
+}
+
 #[test]
 fn a_damaged_or_missing_sealed_journal_is_an_error() {
-    let (dir, config) = created();
-    let config = config.with_memtable_bytes(40 << 20);
-    let backend = config.open(dir.path()).unwrap();
-    let mut index = 0;
-    let journals = |dir: &Path| {
-        let mut journals: Vec<PathBuf> = fs::read_dir(dir.join("db"))
-            .unwrap()
-            .map(|file| file.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "jnl"))
-            .collect();
-        journals.sort();
-        journals
-    };
-    // Until there are two: fjall goes on to the next when it writes out a memtable.
-    while journals(dir.path()).len() < 2 {
-        index += 1;
-        assert!(index < 300, "the journal was never sealed");
-        let entries = vec![Entry::new(index, vec![index as u8; 1 << 20])];
-        let group = GROUP;
-        commit(&*backend, index, vec![Op::Append { group, entries }]);
-    }
-    commit(&*backend, index + 1, vec![vote(GROUP, "a")]);
-    assert_eq!(journals(dir.path()).len(), 2);
-    let expected = backend.bounds(GROUP).unwrap();
-    let killed = Packed::of(dir.path(), &config, "", "");
-    drop(backend);
+    let (store, sealed) = with_sealed_journal();
+    let dir = store.unpack();
+    assert_eq!(opened(&store.config, dir.path()).unwrap(), store.content);
 
-    let dir = killed.unpack();
-    let sealed = journals(dir.path()).remove(0);
-    let name = sealed.strip_prefix(dir.path()).unwrap().to_owned();
-    let content = &killed.files[&name].bytes;
-    for at in [5, content.len() / 2, content.len() - 5] {
-        let damaged = OpenOptions::new().write(true).open(&sealed).unwrap();
-        damaged.write_all_at(&[content[at] ^ 4], at as u64).unwrap();
-        let error = open_error(&config, dir.path());
+    let bytes = &store.files[&sealed].bytes;
+    for at in [5, bytes.len() / 2, bytes.len() - 5, bytes.len() - 200] {
+        let dir = store.unpack();
+        let path = dir.path().join(&sealed);
+        let damaged = OpenOptions::new().write(true).open(&path).unwrap();
+        damaged.write_all_at(&[bytes[at] ^ 4], at as u64).unwrap();
+        let error = open_error(&store.config, dir.path());
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{at}: {error}");
-        assert_eq!(error.path(), Some(&*sealed));
-        killed.unpack_file(&name, dir.path());
+        assert!(error.to_string().contains("offset"), "{at}: {error}");
+        assert!(check_damage(&store, dir.path(), &sealed, "put back"));
     }
-    fs::remove_file(&sealed).unwrap();
-    let error = open_error(&config, dir.path());
+    let dir = store.unpack();
+    let path = dir.path().join(&sealed);
+    let damaged = OpenOptions::new().write(true).open(&path).unwrap();
+    damaged.set_len(bytes.len() as u64 - 1).unwrap();
+    assert!(check_damage(&store, dir.path(), &sealed, "one byte short"));
+
+    let dir = store.unpack();
+    fs::remove_file(dir.path().join(&sealed)).unwrap();
+    let error = open_error(&store.config, dir.path());
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     assert!(error.to_string().contains("journal is missing"), "{error}");
-    killed.unpack_file(&name, dir.path());
-    let backend = config.open(dir.path()).unwrap();
-    assert_eq!(backend.bounds(GROUP).unwrap(), expected);
+    assert!(check_damage(&store, dir.path(), &sealed, "missing"));
+}
+
+/// A torn batch at the end of a journal that was sealed after it failed.
+#[test]
+fn a_torn_batch_may_be_followed_by_an_empty_journal() {
+    let mut store = torn();
+    let empty = PackedFile {
+        bytes: Vec::new(),
+        len: 64 << 20,
+    };
+    store.files.insert("db/1.jnl".into(), empty);
+    let dir = store.unpack();
+    assert_eq!(opened(&store.config, dir.path()).unwrap(), store.content);
+    assert_eq!(copies(dir.path()).len(), 1);
 }
 
 // Looking without changing.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
@@ -60,12 +61,20 @@ pub(crate) fn content(backend: &dyn Backend) -> Result<String> {
     for group in backend.groups()? {
         let entries = backend.read(group, IndexRange::new(..), u64::MAX)?;
         let vote = backend.get(group, &StableKey::VOTE)?;
-        content += &format!(
-            "{group} {:?} {vote:?} {entries:?}\n",
-            backend.bounds(group)?
-        );
+        let bounds = backend.bounds(group)?;
+        content += &format!("{group} {bounds:?} {vote:?}");
+        for Entry { index, payload } in entries {
+            content += &format!(" {index}:{}:{:x}", payload.len(), hash(&payload));
+        }
+        content.push('\n');
     }
     Ok(content)
+}
+
+fn hash(payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    payload.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What is found in the folder.
