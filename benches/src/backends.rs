@@ -2,6 +2,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use futures_executor::block_on;
+use raft_logstore::fjall::FjallConfig;
 use raft_logstore::heed::HeedConfig;
 use raft_logstore::redb::RedbConfig;
 use raft_logstore::{Backend, BackendConfig, Inspection, Store, StoreConfig};
@@ -70,5 +71,6 @@ fn all() -> Vec<Candidate> {
     vec![
         Candidate::of::<RedbConfig>("redb"),
         Candidate::of::<HeedConfig>("heed"),
+        Candidate::of::<FjallConfig>("fjall"),
     ]
 }

@@ -23,6 +23,7 @@ pub struct StoreSubject<C> {
     backend: C,
     store: StoreConfig,
     without: Vec<(Feature, &'static str)>,
+    kept_bytes: u64,
 }
 
 impl<C: BackendConfig + Clone> StoreSubject<C> {
@@ -32,6 +33,7 @@ impl<C: BackendConfig + Clone> StoreSubject<C> {
             backend,
             store: StoreConfig::default(),
             without: Vec::new(),
+            kept_bytes: 16 << 20,
         }
     }
 
@@ -46,6 +48,13 @@ impl<C: BackendConfig + Clone> StoreSubject<C> {
     pub fn without(mut self, feature: Feature, reason: &'static str) -> Self {
         self.without.push((feature, reason));
         self
+    }
+
+    /// Says how many bytes of files the backend may keep for itself, if not 16 MiB
+    /// ([`Subject::kept_bytes`]).
+    #[must_use]
+    pub fn keeping(self, kept_bytes: u64) -> Self {
+        Self { kept_bytes, ..self }
     }
 
     fn cold(&self) -> StoreConfig {
@@ -79,6 +88,10 @@ impl<C: BackendConfig + Clone> Subject for StoreSubject<C> {
             .iter()
             .find(|(without, _)| *without == feature)
             .map(|(_, reason)| *reason)
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        self.kept_bytes
     }
 
     fn controlled(&self) -> Option<&dyn ControlledSubject> {

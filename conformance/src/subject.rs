@@ -34,6 +34,12 @@ pub trait Subject: Send + Sync + 'static {
         None
     }
 
+    /// How many bytes the store's files may take beside what the log holds, however often it was
+    /// written and purged; 16 MiB unless said otherwise.
+    fn kept_bytes(&self) -> u64 {
+        16 << 20
+    }
+
     /// How to put the store's commits under control, if it has commits that can be.
     fn controlled(&self) -> Option<&dyn ControlledSubject> {
         None

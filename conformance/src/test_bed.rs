@@ -52,6 +52,11 @@ impl<'a> TestBed<'a> {
         }
     }
 
+    /// What the store's files may take beside what the log holds, in bytes.
+    pub fn kept_bytes(&self) -> u64 {
+        self.subject.kept_bytes()
+    }
+
     /// Opens the store with its commits under [`control`](Self::control).
     ///
     /// # Errors

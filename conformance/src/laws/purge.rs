@@ -194,38 +194,37 @@ pub fn purge_is_valid_while_entries_are_in_flight(bed: &TestBed<'_>) -> LawResul
 ///
 /// A node runs for years on a log of constant length; space that is only marked free fills its disk.
 pub fn purged_space_is_given_back(bed: &TestBed<'_>) -> LawResult {
-    const KIB: u64 = 1 << 10;
-    /// Entries of 4 KiB: 8 MiB.
-    const PER_CYCLE: u64 = 2048;
-    const CYCLE: u64 = PER_CYCLE * 4 * KIB;
+    const ENTRY: u64 = 4 << 10;
     const CYCLES: u64 = 6;
-    /// What a store may keep for itself, whatever it holds.
-    const FIXED: u64 = 16 * KIB * KIB;
+    // What a store may keep for itself, whatever it holds, is less than all cycles write.
+    let kept = bed.kept_bytes();
+    let per_cycle = u64::max(2048, kept / 3 / ENTRY);
+    let cycle = per_cycle * ENTRY;
     let session = bed.open()?;
 
     // As fast as it is written: every cycle fills what one holds, and purges it but for ten.
     let log = session.group(GROUP)?;
     for number in 0..CYCLES {
-        let (first, last) = (number * PER_CYCLE + 1, (number + 1) * PER_CYCLE);
+        let (first, last) = (number * per_cycle + 1, (number + 1) * per_cycle);
         append_many(bed, &log, first..=last, 0)?;
         log.purge(last - 10, "id").durable()?;
-        wait_until(bed, || Ok(expect_usage(bed, 2 * CYCLE + FIXED)))
+        wait_until(bed, || Ok(expect_usage(bed, 2 * cycle + kept)))
             .map_err(|broken| broken.context(format!("after {number} more cycles")))?;
     }
 
     // A log that grew as large as all of them, emptied.
-    let (first, last) = (CYCLES * PER_CYCLE + 1, 2 * CYCLES * PER_CYCLE);
+    let (first, last) = (CYCLES * per_cycle + 1, 2 * CYCLES * per_cycle);
     append_many(bed, &log, first..=last, 0)?;
     let full = disk_usage(bed.dir())?;
     ensure!(
-        full >= CYCLES * CYCLE,
+        full >= CYCLES * cycle,
         "{} bytes of payload are stored in {full}",
-        CYCLES * CYCLE
+        CYCLES * cycle
     );
     log.purge(last - 10, "id").durable()?;
     let mut session = Some(session);
     wait_until(bed, || {
-        let small = expect_usage(bed, CYCLE + FIXED);
+        let small = expect_usage(bed, cycle + kept);
         if small.is_err()
             && let Some(open) = session.take()
         {

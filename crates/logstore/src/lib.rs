@@ -48,6 +48,7 @@
 //! |---|---|---|
 //! | `redb` | the redb engine: scheme `redb:`, module `redb` | yes |
 //! | `heed` | the LMDB engine, in C: scheme `heed:`, module `heed` | no |
+//! | `fjall` | the fjall engine: scheme `fjall:`, module `fjall` | no |
 //! | `openraft-0-10` | the adapter for openraft 0.10: module `openraft_0_10` | no |
 //!
 //! The in-memory reference, scheme `memory:`, is always there.
@@ -62,11 +63,17 @@
 
 mod open;
 // Only the backends that have a folder have options.
-#[cfg_attr(not(any(feature = "heed", feature = "redb")), allow(dead_code))]
+#[cfg_attr(
+    not(any(feature = "fjall", feature = "heed", feature = "redb")),
+    allow(dead_code)
+)]
 mod options;
 mod target;
 // Paths and options are read by the backends that have a folder.
-#[cfg_attr(not(any(feature = "heed", feature = "redb")), allow(dead_code))]
+#[cfg_attr(
+    not(any(feature = "fjall", feature = "heed", feature = "redb")),
+    allow(dead_code)
+)]
 mod uri;
 
 pub use open::{open, open_with};
@@ -78,6 +85,9 @@ pub use raft_logstore_core::{
     IndexRange, InvalidStableKey, LogStore, LogStoreExt, MAX_INDEX, MemoryBackend, Op, Pending,
     ReadOnly, Result, StableKey, StableStore, StableStoreExt, envelope,
 };
+#[cfg(feature = "fjall")]
+#[doc(inline)]
+pub use raft_logstore_fjall as fjall;
 #[cfg(feature = "heed")]
 #[doc(inline)]
 pub use raft_logstore_heed as heed;

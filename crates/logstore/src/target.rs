@@ -1,7 +1,7 @@
 use std::str::FromStr;
 
 use std::path::Path;
-#[cfg(any(feature = "heed", feature = "redb"))]
+#[cfg(any(feature = "fjall", feature = "heed", feature = "redb"))]
 use std::path::PathBuf;
 
 use raft_logstore_core::{BackendConfig, Error, MemoryBackend, Result};
@@ -16,6 +16,7 @@ use crate::uri::{Uri, invalid, shown};
 /// | `memory:` | a new one in memory, gone when it is closed |
 /// | `redb:PATH` | in the folder `PATH`, absolute or relative, kept by redb; feature `redb` |
 /// | `heed:PATH` | in the folder `PATH`, kept by LMDB; feature `heed` |
+/// | `fjall:PATH` | in the folder `PATH`, kept by fjall; feature `fjall` |
 ///
 /// Options follow the path: `redb:/data?cache_bytes=256MiB&two_phase_commit=true`. A size is plain or
 /// in `KiB`, `MiB` or `GiB`, a switch `true` or `false`. A path is taken as it is, without
@@ -54,13 +55,24 @@ pub enum Target {
         /// The engine's options.
         config: crate::heed::HeedConfig,
     },
+    /// A folder kept by fjall. The options are the fields of
+    /// [`FjallConfig`](crate::fjall::FjallConfig): `cache_bytes`, `journal_bytes`, `memtable_bytes`,
+    /// `compact_on_close`.
+    #[cfg(feature = "fjall")]
+    Fjall {
+        /// The folder; made by the first open.
+        path: PathBuf,
+        /// The engine's options.
+        config: crate::fjall::FjallConfig,
+    },
 }
 
 /// Every scheme, the cargo feature it needs, and whether that is on.
-const SCHEMES: [(&str, Option<&str>, bool); 3] = [
+const SCHEMES: [(&str, Option<&str>, bool); 4] = [
     ("memory", None, true),
     ("redb", Some("redb"), cfg!(feature = "redb")),
     ("heed", Some("heed"), cfg!(feature = "heed")),
+    ("fjall", Some("fjall"), cfg!(feature = "fjall")),
 ];
 
 impl Target {
@@ -76,6 +88,11 @@ impl Target {
             Self::Redb { path, config: redb } => Store::open(path, redb, config).await,
             #[cfg(feature = "heed")]
             Self::Heed { path, config: heed } => Store::open(path, heed, config).await,
+            #[cfg(feature = "fjall")]
+            Self::Fjall {
+                path,
+                config: fjall,
+            } => Store::open(path, fjall, config).await,
         }
     }
 
@@ -102,6 +119,8 @@ impl Target {
             Self::Redb { path, config } => Some((path, config)),
             #[cfg(feature = "heed")]
             Self::Heed { path, config } => Some((path, config)),
+            #[cfg(feature = "fjall")]
+            Self::Fjall { path, config } => Some((path, config)),
         }
     }
 }
@@ -126,6 +145,11 @@ impl FromStr for Target {
             }),
             #[cfg(feature = "heed")]
             "heed" => Ok(Self::Heed {
+                path: uri.folder()?.into(),
+                config: uri.config()?,
+            }),
+            #[cfg(feature = "fjall")]
+            "fjall" => Ok(Self::Fjall {
                 path: uri.folder()?.into(),
                 config: uri.config()?,
             }),

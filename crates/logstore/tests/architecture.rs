@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     ("raft-logstore-kv", &[CORE]),
     ("raft-logstore-redb", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-heed", &[CORE, "raft-logstore-kv"]),
+    ("raft-logstore-fjall", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-openraft", &[CORE]),
     (
         "raft-logstore-conformance",
@@ -26,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
             "raft-logstore-kv",
             "raft-logstore-redb",
             "raft-logstore-heed",
+            "raft-logstore-fjall",
             "raft-logstore-openraft",
         ],
     ),

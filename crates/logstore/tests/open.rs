@@ -228,3 +228,61 @@ mod redb {
         open(&uri).await.unwrap_err();
     }
 }
+
+#[test]
+#[cfg(not(feature = "fjall"))]
+fn the_scheme_of_fjall_names_its_feature_when_it_is_off() {
+    let message = refused("fjall:/data");
+    assert!(message.contains("feature `fjall`"), "{message}");
+}
+
+#[cfg(feature = "fjall")]
+mod fjall {
+    use std::path::Path;
+
+    use raft_logstore::fjall::FjallConfig;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fjall_store_keeps_what_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let uri = format!(
+            "fjall:{}?cache_bytes=1MiB",
+            dir.path().join("store").display()
+        );
+        let store = open(&uri).await.unwrap();
+        store
+            .group(GroupId(7))
+            .append_durable(vec![Entry::new(1, "a")])
+            .await
+            .unwrap();
+        store.close().await.unwrap();
+
+        let store = open(&uri).await.unwrap();
+        let entry = store.group(GroupId(7)).entry(1).await.unwrap();
+        assert_eq!(entry, Some(Entry::new(1, "a")));
+        store.close().await.unwrap();
+    }
+
+    #[test]
+    fn options_reach_the_engine() {
+        let uri = "fjall:a?cache_bytes=2GiB&journal_bytes=256MiB&memtable_bytes=32MiB\
+                   &compact_on_close=false";
+        let Ok(Target::Fjall { path, config }) = uri.parse() else {
+            panic!("not a fjall target")
+        };
+        let expected = FjallConfig::default()
+            .with_cache_bytes(2 << 30)
+            .with_journal_bytes(256 << 20)
+            .with_memtable_bytes(32 << 20)
+            .with_compact_on_close(false);
+        assert_eq!((&*path, config), (Path::new("a"), expected));
+    }
+
+    #[test]
+    fn an_unknown_option_is_refused_by_naming_the_known_ones() {
+        let message = refused("fjall:a?cash=1");
+        assert!(message.contains("cache_bytes, journal_bytes"), "{message}");
+    }
+}

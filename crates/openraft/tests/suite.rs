@@ -7,6 +7,7 @@ mod support;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use raft_logstore_core::{BackendConfig, MemoryBackend};
+use raft_logstore_fjall::FjallConfig;
 use raft_logstore_heed::HeedConfig;
 use raft_logstore_pipeline::{Store, StoreConfig};
 use raft_logstore_redb::RedbConfig;
@@ -20,6 +21,7 @@ enum Stores {
     Memory,
     Redb,
     Heed,
+    Fjall,
 }
 
 type Guard = Option<TempDir>;
@@ -30,6 +32,7 @@ impl StoreBuilder<TypeConfig, Log, StateMachine, Guard> for Stores {
             Self::Memory => (None, store(&MemoryBackend::new()).await),
             Self::Redb => on_disk(RedbConfig::default()).await,
             Self::Heed => on_disk(HeedConfig::default()).await,
+            Self::Fjall => on_disk(FjallConfig::default()).await,
         };
         Ok((guard, log(&store), StateMachine::default()))
     }
@@ -47,6 +50,7 @@ async fn on_disk(config: impl BackendConfig) -> (Guard, Store) {
 #[case::memory(Stores::Memory)]
 #[case::redb(Stores::Redb)]
 #[case::heed(Stores::Heed)]
+#[case::fjall(Stores::Fjall)]
 #[tokio::test]
 async fn openrafts_suite_passes(#[case] stores: Stores) {
     Suite::test_all(stores).await.unwrap();
