@@ -6,43 +6,25 @@ mod support;
 
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
-use raft_logstore_core::MemoryBackend;
-use raft_logstore_pipeline::{Store, StoreConfig};
-use raft_logstore_redb::RedbConfig;
 use rstest::rstest;
-use tempfile::TempDir;
 
-use support::{Log, StateMachine, TypeConfig, log, store};
+use support::{Disk, Log, StateMachine, TypeConfig, log};
 
-#[derive(Clone, Copy)]
-enum Stores {
-    Memory,
-    Redb,
-}
+/// Builds an empty store for each check of the suite.
+struct On(fn() -> Disk);
 
-type Guard = Option<TempDir>;
-
-impl StoreBuilder<TypeConfig, Log, StateMachine, Guard> for Stores {
-    async fn build(&self) -> Result<(Guard, Log, StateMachine), StorageError<TypeConfig>> {
-        let (guard, store) = match self {
-            Self::Memory => (None, store(&MemoryBackend::new()).await),
-            Self::Redb => {
-                let dir = TempDir::new().unwrap();
-                let config = StoreConfig::default();
-                let store = Store::open(dir.path(), RedbConfig::default(), config)
-                    .await
-                    .unwrap();
-                (Some(dir), store)
-            }
-        };
-        Ok((guard, log(&store), StateMachine::default()))
+impl StoreBuilder<TypeConfig, Log, StateMachine, Disk> for On {
+    async fn build(&self) -> Result<(Disk, Log, StateMachine), StorageError<TypeConfig>> {
+        let disk = (self.0)();
+        let log = log(&disk.open().await);
+        Ok((disk, log, StateMachine::default()))
     }
 }
 
 #[rstest]
-#[case::memory(Stores::Memory)]
-#[case::redb(Stores::Redb)]
+#[case::memory(Disk::memory)]
+#[case::redb(Disk::redb)]
 #[tokio::test]
-async fn openrafts_suite_passes(#[case] stores: Stores) {
-    Suite::test_all(stores).await.unwrap();
+async fn openrafts_suite_passes(#[case] disk: fn() -> Disk) {
+    Suite::test_all(On(disk)).await.unwrap();
 }
