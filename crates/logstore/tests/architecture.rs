@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     ("raft-logstore-kv", &[CORE]),
     ("raft-logstore-redb", &[CORE, "raft-logstore-kv"]),
     (ADAPTER, &[CORE]),
     ("raft-logstore-openraft", &[CORE, ADAPTER]),
+    ("raft-logstore-openraft-0-9", &[CORE, ADAPTER]),
     (
         "raft-logstore-conformance",
         &[CORE, "raft-logstore-pipeline"],
@@ -26,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
             "raft-logstore-kv",
             "raft-logstore-redb",
             "raft-logstore-openraft",
+            "raft-logstore-openraft-0-9",
         ],
     ),
     ("raft-logstore-examples", &["raft-logstore"]),
