@@ -35,6 +35,28 @@
 //! # }
 //! ```
 //!
+//! Under openraft 0.9, which `cargo add openraft` gives (feature `openraft-0-9`), it is the same with
+//! the other module:
+//!
+#![cfg_attr(feature = "openraft-0-9", doc = "```")]
+#![cfg_attr(not(feature = "openraft-0-9"), doc = "```ignore")]
+//! # use openraft_0_9 as openraft;
+//! use std::io::Cursor; // the snapshot data of declare_raft_types
+//!
+//! use raft_logstore::{GroupId, openraft_0_9::RaftLog};
+//!
+//! openraft::declare_raft_types!(pub TypeConfig: D = String, R = String);
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), raft_logstore::Error> {
+//! let store = raft_logstore::open("memory:").await?;
+//! let log: RaftLog<TypeConfig, _> = RaftLog::new(store.group(GroupId(1)));
+//! // let raft = openraft::Raft::new(id, config, network, log, state_machine).await?;
+//! # drop(log);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What it promises
 //!
 //! No acknowledged write is ever silently lost, on any engine. A completion fires after a completed
@@ -50,8 +72,9 @@
 //! | `heed` | the LMDB engine, in C: scheme `heed:`, module `heed` | no |
 //! | `fjall` | the fjall engine: scheme `fjall:`, module `fjall` | no |
 //! | `openraft-0-10` | the adapter for openraft 0.10: module `openraft_0_10` | no |
+//! | `openraft-0-9` | the adapter for openraft 0.9: module `openraft_0_9` | no |
 //!
-//! The in-memory reference, scheme `memory:`, is always there.
+//! The in-memory reference, scheme `memory:`, is always there. Both adapters may be on at once.
 //!
 //! # An engine of your own
 //!
@@ -94,6 +117,9 @@ pub use raft_logstore_heed as heed;
 #[cfg(feature = "openraft-0-10")]
 #[doc(inline)]
 pub use raft_logstore_openraft as openraft_0_10;
+#[cfg(feature = "openraft-0-9")]
+#[doc(inline)]
+pub use raft_logstore_openraft_0_9 as openraft_0_9;
 #[doc(inline)]
 pub use raft_logstore_pipeline::{Group, Inspection, Store, StoreConfig, StoreStats};
 #[cfg(feature = "redb")]

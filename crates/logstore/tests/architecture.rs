@@ -7,14 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     ("raft-logstore-kv", &[CORE]),
     ("raft-logstore-redb", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-heed", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-fjall", &[CORE, "raft-logstore-kv"]),
-    ("raft-logstore-openraft", &[CORE]),
+    (ADAPTER, &[CORE]),
+    ("raft-logstore-openraft", &[CORE, ADAPTER]),
+    ("raft-logstore-openraft-0-9", &[CORE, ADAPTER]),
     (
         "raft-logstore-conformance",
         &[CORE, "raft-logstore-pipeline"],
@@ -29,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "raft-logstore-heed",
             "raft-logstore-fjall",
             "raft-logstore-openraft",
+            "raft-logstore-openraft-0-9",
         ],
     ),
     ("raft-logstore-examples", &["raft-logstore"]),
@@ -36,9 +39,10 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 const CORE: &str = "raft-logstore-core";
+const ADAPTER: &str = "raft-logstore-adapter";
 
-/// What must not be anywhere below core.
-const NOT_BELOW_CORE: [(&str, &[&str]); 3] = [
+/// What must not be anywhere below core, nor below what the adapters share.
+const NOT_BELOW: [(&str, &[&str]); 3] = [
     (
         "an async runtime",
         &[
@@ -111,21 +115,37 @@ fn every_dependency_between_members_is_an_allowed_arrow() {
 }
 
 #[test]
-fn nothing_below_core_is_a_runtime_a_raft_library_or_an_engine() {
+fn nothing_below_core_and_below_the_adapters_is_a_runtime_a_raft_library_or_an_engine() {
     let metadata = metadata();
+    for member in [CORE, ADAPTER] {
+        let names = below(&metadata, member);
+        assert!(names.contains("bytes"), "the walk found nothing: {names:?}");
+        for (what, packages) in NOT_BELOW {
+            for package in packages {
+                assert!(
+                    !names.contains(package),
+                    "{member} depends on {what}: {package}"
+                );
+            }
+        }
+    }
+}
+
+/// The names of every package that a member ships with.
+fn below<'a>(metadata: &'a Metadata, member: &str) -> BTreeSet<&'a str> {
     let resolve = metadata
         .resolve
         .as_ref()
         .expect("cargo metadata resolves dependencies");
     let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let core = metadata
+    let member = metadata
         .packages
         .iter()
-        .find(|package| package.name == CORE)
+        .find(|package| package.name == member)
         .unwrap();
 
     let mut below = BTreeSet::new();
-    let mut todo = vec![&core.id];
+    let mut todo = vec![&member.id];
     while let Some(id) = todo.pop() {
         let shipped = nodes[id].deps.iter().filter(|dependency| {
             dependency
@@ -139,15 +159,8 @@ fn nothing_below_core_is_a_runtime_a_raft_library_or_an_engine() {
                 .filter(|id| below.insert(*id)),
         );
     }
-
-    let names: BTreeSet<&str> = below.iter().map(|id| metadata[id].name.as_str()).collect();
-    assert!(names.contains("bytes"), "the walk found nothing: {names:?}");
-    for (what, packages) in NOT_BELOW_CORE {
-        for package in packages {
-            assert!(
-                !names.contains(package),
-                "core depends on {what}: {package}"
-            );
-        }
-    }
+    below
+        .into_iter()
+        .map(|id| metadata[id].name.as_str())
+        .collect()
 }

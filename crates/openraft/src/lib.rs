@@ -28,22 +28,10 @@
 //! openraft 0.10 keeps many appends in flight and does not wait for any of them. Each one returns as
 //! soon as its entries are readable; whatever waits while a sync is under way shares the next one.
 //!
-//! # Reads
+//! # Reads and failure
 //!
-//! openraft reads each entry once per follower and once to apply it, moments after it was appended.
-//! Recent entries therefore stay in memory with their type, bounded by
-//! [`RaftLogConfig::cache_bytes`]: such a read clones and does not decode. What a read finds in
-//! memory and what it finds in the store always belong to one state of the log.
-//!
-//! # Failure
-//!
-//! After a failed commit the store goes back to what is durable, but openraft may already have
-//! applied entries that were not. No read shows the log going back: what is in memory is read as it
-//! was before the failure, until the failed append is answered; everything else is an error.
-//! Close the store, open it again, and start the node anew.
-//!
-//! This relies on the store to refuse writes before it shows what is durable, as the pipeline does:
-//! a read that asked the store is trusted when the store still takes an empty append after it.
+//! Recent entries stay in memory with their type. No read shows the log going back, not even after a
+//! failed commit. This is the same in every adapter: see [`raft_logstore_adapter`].
 //!
 //! # Codec
 //!
@@ -51,18 +39,13 @@
 //! Enable the feature `serde` of openraft (this crate does) and derive `Serialize` and `Deserialize`
 //! for the application's data; or bring a codec.
 
-mod codec;
-mod codec_error;
-mod config;
 mod log_reader;
-mod message_pack;
+mod raft_codec;
 mod raft_log;
-mod tail_cache;
-mod typed_log;
+mod types;
 
-pub use codec::{Codec, RaftCodec};
-pub use codec_error::CodecError;
-pub use config::RaftLogConfig;
 pub use log_reader::LogReader;
-pub use message_pack::MessagePack;
+pub use raft_codec::RaftCodec;
 pub use raft_log::RaftLog;
+#[doc(inline)]
+pub use raft_logstore_adapter::{Codec, CodecError, MessagePack, RaftLogConfig};

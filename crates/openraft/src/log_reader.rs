@@ -4,12 +4,12 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use openraft::alias::VoteOf;
-use openraft::entry::RaftEntry;
 use openraft::storage::RaftLogReader;
 use openraft::{OptionalSend, RaftTypeConfig};
-use raft_logstore_core::{IndexRange, LogStore, StableKey, StableStore};
+use raft_logstore_adapter::TypedLog;
+use raft_logstore_core::{IndexRange, LogStore, StableStore};
 
-use crate::typed_log::TypedLog;
+use crate::types::Types;
 use crate::{MessagePack, RaftCodec};
 
 /// Reads the log and the vote of a [`RaftLog`](crate::RaftLog).
@@ -18,11 +18,11 @@ use crate::{MessagePack, RaftCodec};
 /// failed commit whatever is not in memory is an error: a reader never shows the log going back to
 /// what is durable. Clones share one cache.
 pub struct LogReader<C: RaftTypeConfig, S: ?Sized, K = MessagePack> {
-    log: Arc<TypedLog<C, S, K>>,
+    log: Arc<TypedLog<Types<C>, S, K>>,
 }
 
 impl<C: RaftTypeConfig, S: ?Sized, K> LogReader<C, S, K> {
-    pub(crate) fn new(log: Arc<TypedLog<C, S, K>>) -> Self {
+    pub(crate) fn new(log: Arc<TypedLog<Types<C>, S, K>>) -> Self {
         Self { log }
     }
 }
@@ -50,7 +50,7 @@ where
     where
         RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
-        Ok(self.log.read(IndexRange::new(range), u64::MAX).await?)
+        Ok(self.log.read(IndexRange::new(range)).await?)
     }
 
     /// The entries from `start` on, up to [`read_bytes`](crate::RaftLogConfig::read_bytes), at least
@@ -62,19 +62,10 @@ where
     /// entry leaves a hole, because it would look like the successor of `start - 1` to the follower
     /// it is sent to.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<C::Entry>> {
-        let entries = self
-            .log
-            .read(IndexRange::new(start..end), self.log.read_bytes)
-            .await?;
-        let begins_at_start = entries.first().is_some_and(|entry| entry.index() == start);
-        Ok(if begins_at_start { entries } else { Vec::new() })
+        Ok(self.log.read_to_replicate(start, end).await?)
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<VoteOf<C>>> {
-        let vote = self
-            .log
-            .before_any_failure(self.log.get::<VoteOf<C>>(&StableKey::VOTE))
-            .await?;
-        Ok(vote)
+        Ok(self.log.read_vote().await?)
     }
 }

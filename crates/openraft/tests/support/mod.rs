@@ -1,24 +1,27 @@
-//! What the tests share: a type configuration, a state machine, and a store whose disk obeys them.
+//! openraft 0.10 in the words of the shared tests, and a state machine.
 
 #![allow(dead_code, unused_imports)] // each test crate uses its own part
 
-mod held_group;
+#[path = "../../../adapter/tests/shared/mod.rs"]
+mod shared;
 mod state_machine;
 
 use std::io;
-use std::time::Duration;
+use std::pin::Pin;
 
 use openraft::alias::{EntryOf, LogIdOf, VoteOf};
 use openraft::entry::RaftEntry;
-use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage, RaftLogStorageExt};
+use openraft::storage::IOFlushed;
 use openraft::type_config::TypeConfigExt;
 use openraft::vote::{RaftLeaderId, RaftVote};
-use raft_logstore_core::{GroupId, LogStore, MemoryBackend, StableStore};
-use raft_logstore_openraft::{LogReader, MessagePack, RaftLog};
-use raft_logstore_pipeline::{Group, Store, StoreConfig};
-use tokio::sync::oneshot;
+use raft_logstore_core::{Error, ErrorKind, LogStore, StableStore};
+use raft_logstore_pipeline::Group;
 
-pub(crate) use held_group::{HeldGroup, Point};
+pub(crate) use openraft::storage::{RaftLogReader, RaftLogStorage, RaftLogStorageExt};
+pub(crate) use raft_logstore_openraft::{
+    Codec, CodecError, LogReader, MessagePack, RaftLog, RaftLogConfig,
+};
+pub(crate) use shared::*;
 pub(crate) use state_machine::StateMachine;
 
 openraft::declare_raft_types!(pub(crate) TypeConfig: D = String, R = ());
@@ -28,29 +31,16 @@ pub(crate) type LogId = LogIdOf<TypeConfig>;
 pub(crate) type Vote = VoteOf<TypeConfig>;
 pub(crate) type Log<S = Group> = RaftLog<TypeConfig, S>;
 pub(crate) type Reader<S = Group> = LogReader<TypeConfig, S, MessagePack>;
-pub(crate) type Answer = oneshot::Receiver<io::Result<()>>;
+pub(crate) type Answer = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 type LeaderId = openraft::alias::LeaderIdOf<TypeConfig>;
 
-/// A store over `backend`, which outlives it.
-pub(crate) async fn store(backend: &MemoryBackend) -> Store {
-    Store::with_backend(backend.clone(), StoreConfig::default())
-        .await
-        .unwrap()
-}
-
-/// The log of group 1.
-pub(crate) fn log(store: &Store) -> Log {
-    RaftLog::new(store.group(GroupId(1)))
-}
-
-/// A log in memory that nothing else uses.
-pub(crate) async fn fresh_log() -> Log {
-    log(&store(&MemoryBackend::new()).await)
-}
-
 pub(crate) fn id(term: u64, index: u64) -> LogId {
     LogId::new(LeaderId::new(term, 0).to_committed(), index)
+}
+
+pub(crate) fn id_of(entry: &Entry) -> LogId {
+    entry.log_id()
 }
 
 pub(crate) fn vote(term: u64) -> Vote {
@@ -61,57 +51,35 @@ pub(crate) fn entry(term: u64, index: u64, data: impl Into<String>) -> Entry {
     Entry::new_normal(id(term, index), data.into())
 }
 
-/// Small entries of one term, one for each index.
-pub(crate) fn entries(term: u64, indexes: impl IntoIterator<Item = u64>) -> Vec<Entry> {
-    indexes
-        .into_iter()
-        .map(|index| entry(term, index, format!("{term}-{index}")))
-        .collect()
+pub(crate) fn blank(term: u64, index: u64) -> Entry {
+    Entry::new_blank(id(term, index))
 }
 
-/// Waits for what must happen soon, and fails the test when it does not.
-pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), event)
-        .await
-        .expect("it did not happen within 10 seconds")
-}
-
-/// The answer to an append, which must come.
-pub(crate) async fn answered(answer: Answer) -> io::Result<()> {
-    soon(answer).await.expect("the callback was dropped")
-}
-
-/// A callback and its answer.
+/// A callback and its answer, which must come.
 pub(crate) fn callback() -> (IOFlushed<TypeConfig>, Answer) {
     let (sender, answer) = TypeConfig::oneshot();
+    let answer = Box::pin(async { answer.await.expect("the callback was dropped") });
     (IOFlushed::signal(sender), answer)
 }
 
-/// Appends and waits until the entries are durable.
-pub(crate) async fn append<S>(log: &mut Log<S>, entries: Vec<Entry>)
+/// Keeps `last` and what is before it; with `None`, nothing but what is purged.
+pub(crate) async fn truncate_after<S>(log: &mut Log<S>, last: Option<LogId>) -> io::Result<()>
 where
     S: LogStore + StableStore + 'static,
 {
-    soon(log.blocking_append(entries)).await.unwrap();
+    log.truncate_after(last).await
 }
 
-/// The log ids inside a range.
-pub(crate) async fn ids<S>(
-    reader: &mut Reader<S>,
-    range: impl std::ops::RangeBounds<u64> + Clone + std::fmt::Debug + Send,
-) -> Vec<LogId>
+pub(crate) async fn read_vote<S>(log: &mut Log<S>) -> io::Result<Option<Vote>>
 where
     S: LogStore + StableStore + 'static,
 {
-    let entries = reader.try_get_log_entries(range).await.unwrap();
-    entries.iter().map(|entry| entry.log_id()).collect()
+    log.get_log_reader().await.read_vote().await
 }
 
-/// The last purged and the last log id.
-pub(crate) async fn state<S>(log: &mut Log<S>) -> (Option<LogId>, Option<LogId>)
-where
-    S: LogStore + StableStore + 'static,
-{
-    let state = log.get_log_state().await.unwrap();
-    (state.last_purged_log_id, state.last_log_id)
+/// Whether an error is one of the store's of this kind.
+pub(crate) fn is(error: &io::Error, kind: ErrorKind) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &Error| cause.kind() == kind)
+        && error.kind() == io::Error::from(Error::new(kind, "")).kind()
 }

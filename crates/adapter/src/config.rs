@@ -1,11 +1,10 @@
-/// The limits of a [`RaftLog`](crate::RaftLog).
+/// The limits of one log, that is of one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RaftLogConfig {
     /// Memory for recent entries kept ready to hand out, in bytes: the encoded size of each entry
     /// plus the size of its struct. 0 turns the cache off. Default 16 MiB, which is four full
     /// [replication reads](Self::read_bytes): followers that keep up are served from memory. Every
-    /// `RaftLog`, that is every group, has a cache of its own, so a process with many groups wants
-    /// less.
+    /// log has a cache of its own, so a process with many groups wants less.
     pub cache_bytes: u64,
 
     /// The most that one replication read returns, in encoded bytes; a single larger entry is

@@ -1,114 +1,54 @@
-use std::any::type_name;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use openraft::RaftTypeConfig;
-use openraft::entry::RaftEntry;
 use raft_logstore_core::{
-    Completion, Entry, Error, ErrorKind, IndexRange, LogStore, MAX_INDEX, Result, StableKey,
-    StableStore,
+    Entry, Error, ErrorKind, IndexRange, LogStore, MAX_INDEX, Result, StableStore,
 };
 
-use crate::tail_cache::{Cached, TailCache};
-use crate::{Codec, CodecError, RaftCodec, RaftLogConfig};
+use crate::tail_cache::Cached;
+use crate::typed_log::unreadable;
+use crate::{LogCodec, LogTypes, TypedLog};
 
-/// The entries of one append, as bytes for the store and with their type for the cache.
-pub(crate) struct Encoded<E> {
-    pub(crate) stored: Vec<Entry>,
-    pub(crate) cached: Vec<Cached<E>>,
-}
-
-/// A group's log with openraft's types: the store, the codec, and the cache in front of them.
-pub(crate) struct TypedLog<C: RaftTypeConfig, S: ?Sized, K> {
-    pub(crate) cache: Arc<TailCache<C::Entry>>,
-    pub(crate) read_bytes: u64,
-    codec: K,
-    pub(crate) store: Arc<S>,
-}
-
-impl<C, S, K> TypedLog<C, S, K>
+impl<T, S, K> TypedLog<T, S, K>
 where
-    C: RaftTypeConfig,
-    C::Entry: Clone,
+    T: LogTypes,
+    T::Entry: Clone,
     S: LogStore + StableStore + ?Sized,
-    K: RaftCodec<C>,
+    K: LogCodec<T>,
 {
-    pub(crate) fn new(store: Arc<S>, codec: K, config: &RaftLogConfig) -> Self {
-        let cache = Arc::new(TailCache::new(config.cache_bytes));
-        Self {
-            cache,
-            read_bytes: config.read_bytes,
-            codec,
-            store,
-        }
+    /// The entries inside `range`, from one consistent state. Indexes that are purged or not yet
+    /// appended are left out; inside the log there is never a hole.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](ErrorKind::Corrupt) for an entry that is damaged, missing or not what the codec
+    /// writes, naming its index. After a failed commit [`Poisoned`](ErrorKind::Poisoned), unless
+    /// memory holds it all.
+    pub async fn read(&self, range: IndexRange) -> Result<Vec<T::Entry>> {
+        self.read_capped(range, u64::MAX).await
     }
 
-    /// The value of a stable key.
-    pub(crate) async fn get<T>(&self, key: &StableKey) -> Result<Option<T>>
-    where
-        K: Codec<T>,
-    {
-        let Some(bytes) = self.store.get(key).await? else {
-            return Ok(None);
-        };
-        self.codec.decode(&bytes).map(Some).map_err(|error| {
-            unreadable(error).with_advice(format!(
-                "stable key {key} is not what this codec writes; \
-                 was the store written with another codec or other types?"
-            ))
-        })
-    }
-
-    /// The bytes of a stable value.
-    pub(crate) fn encode<T>(&self, value: &T) -> Result<Bytes>
-    where
-        K: Codec<T>,
-    {
-        let mut bytes = Vec::new();
-        self.codec
-            .encode(value, &mut bytes)
-            .map_err(unwritable::<T>)?;
-        Ok(bytes.into())
-    }
-
-    /// Encodes an append. One buffer holds the bytes of all entries.
-    pub(crate) fn encode_entries(
-        &self,
-        entries: impl IntoIterator<Item = C::Entry>,
-    ) -> Result<Encoded<C::Entry>> {
-        let mut buffer = Vec::new();
-        let mut cached = Vec::new();
-        for entry in entries {
-            let start = buffer.len();
-            self.codec.encode(&entry, &mut buffer).map_err(|error| {
-                unwritable::<C::Entry>(error).with_indexes(entry.index()..=entry.index())
-            })?;
-            cached.push(Cached::new(entry, (buffer.len() - start) as u64));
-        }
-        let mut buffer = Bytes::from(buffer);
-        let stored = cached
-            .iter()
-            .map(|cached| Entry::new(cached.entry.index(), buffer.split_to(cached.bytes as usize)))
-            .collect();
-        Ok(Encoded { stored, cached })
-    }
-
-    /// What `asking` the store found, if the store has not failed. After a failed commit a store goes
-    /// back to what is durable, while openraft may have applied entries that were not: such an
-    /// answer must not be given. A store refuses writes before it goes back, so one that still takes
-    /// a write, even an empty one, had not gone back when it was asked before.
-    pub(crate) async fn before_any_failure<T>(
-        &self,
-        asking: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        let found = asking.await;
-        self.store.append(Vec::new(), Completion::ignore()).await?;
-        found
+    /// The entries from `start` up to and without `end`, up to
+    /// [`read_bytes`](crate::RaftLogConfig::read_bytes), at least one.
+    ///
+    /// Nothing when `start` is purged or not yet appended, even if a later entry is there: it would
+    /// look like the successor of `start - 1` to the follower it is sent to.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn read_to_replicate(&self, start: u64, end: u64) -> Result<Vec<T::Entry>> {
+        let entries = self
+            .read_capped(IndexRange::new(start..end), self.read_bytes)
+            .await?;
+        let begins_at_start = entries
+            .first()
+            .is_some_and(|entry| T::entry_index(entry) == start);
+        Ok(if begins_at_start { entries } else { Vec::new() })
     }
 
     /// The entries inside `range`, from one consistent state: all that the log holds there, or the
     /// first of them up to `max_bytes` of encoded size, but at least one if there is any.
-    pub(crate) async fn read(&self, range: IndexRange, max_bytes: u64) -> Result<Vec<C::Entry>> {
+    async fn read_capped(&self, range: IndexRange, max_bytes: u64) -> Result<Vec<T::Entry>> {
         let range = range.intersect(IndexRange::new(..=MAX_INDEX));
         let Some((first, last)) = range.bounds() else {
             return Ok(Vec::new());
@@ -122,13 +62,14 @@ where
             .await
     }
 
-    /// [`read`](Self::read), asking the store; `changes` is the state of the cache's counter.
+    /// [`read_capped`](Self::read_capped), asking the store; `changes` is the state of the cache's
+    /// counter.
     async fn read_store(
         &self,
         range: IndexRange,
         max_bytes: u64,
         changes: u64,
-    ) -> Result<Vec<C::Entry>> {
+    ) -> Result<Vec<T::Entry>> {
         let held = range.intersect(self.store.bounds().await?.range());
         let Some((first, last)) = held.bounds() else {
             return Ok(Vec::new());
@@ -161,8 +102,8 @@ where
         Ok(entries)
     }
 
-    /// [`read`](Self::read) without the cache, while truncates and purges go on.
-    async fn read_store_at_once(&self, range: IndexRange, max_bytes: u64) -> Result<Vec<C::Entry>> {
+    /// [`read_capped`](Self::read_capped) without the cache, while truncates and purges go on.
+    async fn read_store_at_once(&self, range: IndexRange, max_bytes: u64) -> Result<Vec<T::Entry>> {
         loop {
             let changes = self.cache.changes();
             let before = range.intersect(self.store.bounds().await?.range());
@@ -192,7 +133,7 @@ where
         range: IndexRange,
         max_bytes: u64,
         stored: &[Entry],
-    ) -> Result<Vec<C::Entry>> {
+    ) -> Result<Vec<T::Entry>> {
         let Some((first, last)) = range.bounds() else {
             return match stored.first() {
                 Some(entry) => Err(mismatch(entry.index, entry.index)),
@@ -209,19 +150,19 @@ where
     }
 
     /// Decodes entries that must be contiguous from `first` and not pass `last`.
-    fn decode_entries(&self, first: u64, last: u64, stored: &[Entry]) -> Result<Vec<C::Entry>> {
+    fn decode_entries(&self, first: u64, last: u64, stored: &[Entry]) -> Result<Vec<T::Entry>> {
         let decode = |(expected, stored): (u64, &Entry)| {
             if stored.index != expected || expected > last {
                 return Err(mismatch(expected.min(last), last));
             }
-            let entry: C::Entry = self
+            let entry: T::Entry = self
                 .codec
                 .decode(&stored.payload)
                 .map_err(|error| unreadable(error).with_indexes(expected..=expected))?;
-            if entry.index() != expected {
+            if T::entry_index(&entry) != expected {
                 let advice = format!(
                     "the entry stored there says that it is entry {}",
-                    entry.index()
+                    T::entry_index(&entry)
                 );
                 return Err(Error::new(ErrorKind::Corrupt, "decode")
                     .with_indexes(expected..=expected)
@@ -245,19 +186,4 @@ fn mismatch(first: u64, last: u64) -> Error {
     Error::new(ErrorKind::Corrupt, "read")
         .with_indexes(first..=last)
         .with_advice("the store did not answer with the entries that its bounds say it holds")
-}
-
-fn unreadable(error: CodecError) -> Error {
-    Error::new(ErrorKind::Corrupt, "decode").with_source(error)
-}
-
-fn unwritable<T>(error: CodecError) -> Error {
-    let advice = format!(
-        "the argument, not a setting, is at fault: the codec cannot write this {}; \
-         nothing was stored, see how the type is serialized",
-        type_name::<T>()
-    );
-    Error::new(ErrorKind::Config, "encode")
-        .with_advice(advice)
-        .with_source(error)
 }

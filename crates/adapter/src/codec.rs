@@ -1,20 +1,17 @@
-use openraft::RaftTypeConfig;
-use openraft::alias::{LogIdOf, VoteOf};
-
-use crate::CodecError;
+use crate::{CodecError, LogTypes};
 
 /// Turns a value into the bytes that are stored, and back.
 ///
 /// What is written stays on disk: a codec must read what its earlier versions wrote.
 ///
 /// ```
-/// use raft_logstore_openraft::{Codec, MessagePack};
+/// use raft_logstore_adapter::{Codec, CodecError, MessagePack};
 ///
 /// let mut bytes = Vec::new();
 /// MessagePack.encode(&("x".to_owned(), 1), &mut bytes)?;
 /// let value: (String, u64) = MessagePack.decode(&bytes)?;
 /// assert_eq!(value, ("x".to_owned(), 1));
-/// # Ok::<(), raft_logstore_openraft::CodecError>(())
+/// # Ok::<(), CodecError>(())
 /// ```
 pub trait Codec<T>: Send + Sync + 'static {
     /// Appends the bytes of `value` to `out`, and leaves what `out` already holds alone.
@@ -32,17 +29,14 @@ pub trait Codec<T>: Send + Sync + 'static {
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError>;
 }
 
-/// A [`Codec`] for everything that openraft stores in a log: entries, votes and log ids.
+/// A [`Codec`] for everything that a log of these types stores: entries, votes and log ids.
 ///
 /// Implemented for every codec that can do the three; there is nothing to implement by hand.
-pub trait RaftCodec<C: RaftTypeConfig>:
-    Codec<C::Entry> + Codec<VoteOf<C>> + Codec<LogIdOf<C>>
-{
-}
+pub trait LogCodec<T: LogTypes>: Codec<T::Entry> + Codec<T::Vote> + Codec<T::LogId> {}
 
-impl<C, K> RaftCodec<C> for K
+impl<T, K> LogCodec<T> for K
 where
-    C: RaftTypeConfig,
-    K: Codec<C::Entry> + Codec<VoteOf<C>> + Codec<LogIdOf<C>>,
+    T: LogTypes,
+    K: Codec<T::Entry> + Codec<T::Vote> + Codec<T::LogId>,
 {
 }

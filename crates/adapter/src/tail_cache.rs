@@ -2,7 +2,6 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use openraft::entry::RaftEntry;
 use raft_logstore_core::MAX_INDEX;
 
 /// One cached entry, and its encoded size in bytes.
@@ -84,6 +83,34 @@ impl<E> TailCache<E> {
             capacity,
             tail: Mutex::new(tail),
         }
+    }
+
+    /// Adds entries that the store has just accepted, contiguous from index `first` on.
+    pub(crate) fn push(&self, first: u64, entries: Vec<Cached<E>>) {
+        let mut tail = self.lock();
+        if tail.failed {
+            return;
+        }
+        // After an append that was abandoned half-way the cache does not know what came between.
+        let mut dropped = if tail.end() == first {
+            VecDeque::new()
+        } else {
+            tail.clear()
+        };
+        if tail.entries.is_empty() {
+            tail.first = first;
+        }
+        tail.weight += entries.iter().map(Cached::weight).sum::<u64>();
+        tail.entries.extend(entries);
+        while tail.weight > self.capacity
+            && let Some(oldest) = tail.entries.pop_front()
+        {
+            tail.weight -= oldest.weight();
+            tail.first += 1;
+            dropped.push_back(oldest);
+        }
+        drop(tail);
+        drop(dropped);
     }
 
     /// What the cache holds of `first..=last`, which must not be empty: the longest run that ends at
@@ -171,39 +198,6 @@ impl<E> TailCache<E> {
     fn lock(&self) -> MutexGuard<'_, Tail<E>> {
         // No foreign code runs while the lock is held, so the state behind a poisoned lock is whole.
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<E: RaftEntry> TailCache<E> {
-    /// Adds entries that the store has just accepted.
-    pub(crate) fn push(&self, entries: Vec<Cached<E>>) {
-        let Some(first) = entries.first().map(|cached| cached.entry.index()) else {
-            return;
-        };
-        let mut tail = self.lock();
-        if tail.failed {
-            return;
-        }
-        // After an append that was abandoned half-way the cache does not know what came between.
-        let mut dropped = if tail.end() == first {
-            VecDeque::new()
-        } else {
-            tail.clear()
-        };
-        if tail.entries.is_empty() {
-            tail.first = first;
-        }
-        tail.weight += entries.iter().map(Cached::weight).sum::<u64>();
-        tail.entries.extend(entries);
-        while tail.weight > self.capacity
-            && let Some(oldest) = tail.entries.pop_front()
-        {
-            tail.weight -= oldest.weight();
-            tail.first += 1;
-            dropped.push_back(oldest);
-        }
-        drop(tail);
-        drop(dropped);
     }
 }
 

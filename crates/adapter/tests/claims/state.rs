@@ -1,31 +1,22 @@
 //! Vote, committed, purged and bounds, while the store lives and after it is opened again.
 
-#![allow(clippy::unwrap_used)] // helpers of tests, too, state what they expect by unwrapping
-
-mod support;
-
-use std::io;
-
-use openraft::storage::{RaftLogReader, RaftLogStorage};
-use raft_logstore_core::{GroupId, MemoryBackend, StableKey, StableStore, StableStoreExt};
-use raft_logstore_openraft::RaftLog;
-use raft_logstore_pipeline::{Store, StoreConfig};
-use raft_logstore_redb::RedbConfig;
+use raft_logstore_core::{
+    ErrorKind, GroupId, MemoryBackend, StableKey, StableStore, StableStoreExt,
+};
 use rstest::rstest;
-use tempfile::TempDir;
 
-use support::{
-    HeldGroup, Log, Point, append, entries, fresh_log, id, ids, log, soon, state, store, vote,
+use crate::support::{
+    Disk, HeldGroup, Log, LogId, Point, RaftLog, RaftLogReader, RaftLogStorage, append, entries,
+    fresh_log, id, ids, is, log, read_vote, soon, state, store, truncate_after, vote,
 };
 
 #[tokio::test]
-async fn a_reader_sees_the_newest_vote() {
+async fn the_vote_is_the_newest() {
     let mut log = fresh_log().await;
-    let mut reader = log.get_log_reader().await;
-    assert_eq!(reader.read_vote().await.unwrap(), None);
+    assert_eq!(read_vote(&mut log).await.unwrap(), None);
     for term in 1..=3 {
         log.save_vote(&vote(term)).await.unwrap();
-        assert_eq!(reader.read_vote().await.unwrap(), Some(vote(term)));
+        assert_eq!(read_vote(&mut log).await.unwrap(), Some(vote(term)));
     }
 }
 
@@ -36,12 +27,9 @@ async fn vote_and_committed_survive_truncate_and_purge() {
     log.save_vote(&vote(2)).await.unwrap();
     log.save_committed(Some(id(1, 5))).await.unwrap();
 
-    log.truncate_after(Some(id(1, 7))).await.unwrap();
+    truncate_after(&mut log, Some(id(1, 7))).await.unwrap();
     log.purge(id(1, 3)).await.unwrap();
-    assert_eq!(
-        log.get_log_reader().await.read_vote().await.unwrap(),
-        Some(vote(2))
-    );
+    assert_eq!(read_vote(&mut log).await.unwrap(), Some(vote(2)));
     assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 5)));
 }
 
@@ -51,7 +39,7 @@ async fn truncating_everything_keeps_what_is_purged() {
     append(&mut log, entries(1, 1..=9)).await;
     log.purge(id(1, 4)).await.unwrap();
 
-    log.truncate_after(None).await.unwrap();
+    truncate_after(&mut log, None).await.unwrap();
     assert_eq!(state(&mut log).await, (Some(id(1, 4)), Some(id(1, 4))));
     append(&mut log, entries(2, 5..=6)).await;
     assert_eq!(state(&mut log).await, (Some(id(1, 4)), Some(id(2, 6))));
@@ -64,8 +52,8 @@ async fn truncating_into_what_is_purged_is_refused() {
     log.purge(id(1, 4)).await.unwrap();
     log.save_committed(Some(id(1, 8))).await.unwrap();
 
-    let refused = log.truncate_after(Some(id(1, 2))).await.unwrap_err();
-    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    let refused = truncate_after(&mut log, Some(id(1, 2))).await.unwrap_err();
+    assert!(is(&refused, ErrorKind::Purged), "{refused}");
     assert_eq!(state(&mut log).await, (Some(id(1, 4)), Some(id(1, 9))));
     assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 8)));
 }
@@ -75,7 +63,7 @@ async fn truncating_beyond_the_end_changes_nothing() {
     let mut log = fresh_log().await;
     append(&mut log, entries(1, 1..=3)).await;
     for beyond in [3, 4, u64::MAX] {
-        log.truncate_after(Some(id(1, beyond))).await.unwrap();
+        truncate_after(&mut log, Some(id(1, beyond))).await.unwrap();
         assert_eq!(
             state(&mut log).await,
             (None, Some(id(1, 3))),
@@ -113,34 +101,6 @@ async fn purge_beyond_the_end_leaves_an_empty_log_that_ends_there() {
     assert_eq!(ids(&mut reader, ..).await, [id(4, 21), id(4, 22)]);
 }
 
-/// One of the two kinds of store, which can be closed and opened again.
-enum Disk {
-    Memory(MemoryBackend),
-    Redb(TempDir),
-}
-
-impl Disk {
-    fn memory() -> Self {
-        Self::Memory(MemoryBackend::new())
-    }
-
-    fn redb() -> Self {
-        Self::Redb(TempDir::new().unwrap())
-    }
-
-    async fn open(&self) -> Store {
-        match self {
-            Self::Memory(memory) => store(memory).await,
-            Self::Redb(dir) => {
-                let config = StoreConfig::default();
-                Store::open(dir.path(), RedbConfig::default(), config)
-                    .await
-                    .unwrap()
-            }
-        }
-    }
-}
-
 #[rstest]
 #[case::memory(Disk::memory())]
 #[case::redb(Disk::redb())]
@@ -154,7 +114,7 @@ async fn everything_survives_reopening(#[case] disk: Disk) {
     before.save_vote(&vote(5)).await.unwrap();
     before.save_committed(Some(id(3, 7))).await.unwrap();
     before.purge(id(2, 4)).await.unwrap();
-    before.truncate_after(Some(id(3, 8))).await.unwrap();
+    truncate_after(&mut before, Some(id(3, 8))).await.unwrap();
     let expected = before
         .get_log_reader()
         .await
@@ -168,7 +128,7 @@ async fn everything_survives_reopening(#[case] disk: Disk) {
     assert_eq!(state(&mut after).await, (Some(id(2, 4)), Some(id(3, 8))));
     assert_eq!(after.read_committed().await.unwrap(), Some(id(3, 7)));
     let mut reader = after.get_log_reader().await;
-    assert_eq!(reader.read_vote().await.unwrap(), Some(vote(5)));
+    assert_eq!(read_vote(&mut after).await.unwrap(), Some(vote(5)));
     assert_eq!(reader.try_get_log_entries(..).await.unwrap(), expected);
 
     // And the log goes on from there.
@@ -233,7 +193,7 @@ async fn an_entry_of_an_earlier_leader_is_not_committed_by_a_later_one_that_is_m
     assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 3)));
 
     // A truncate does not vouch for them either.
-    log.truncate_after(Some(id(1, 4))).await.unwrap();
+    truncate_after(&mut log, Some(id(1, 4))).await.unwrap();
     assert_eq!(log.read_committed().await.unwrap(), Some(id(1, 3)));
 }
 
@@ -245,7 +205,7 @@ async fn committed_is_lowered_before_the_log_is_cut() {
     log.save_committed(Some(id(1, 8))).await.unwrap();
 
     let pause = group.pause(Point::BeforeCut);
-    let cutting = tokio::spawn(async move { log.truncate_after(Some(id(1, 4))).await });
+    let cutting = tokio::spawn(async move { truncate_after(&mut log, Some(id(1, 4))).await });
     pause.reached().await;
     let mut uncut: Log<HeldGroup> = RaftLog::new(group);
     assert_eq!(state(&mut uncut).await, (None, Some(id(1, 9))));
@@ -258,11 +218,11 @@ async fn committed_is_lowered_before_the_log_is_cut() {
 #[case::to_an_entry(Some(id(1, 4)))]
 #[case::to_nothing(None)]
 #[tokio::test]
-async fn truncating_below_committed_lowers_it(#[case] last: Option<support::LogId>) {
+async fn truncating_below_committed_lowers_it(#[case] last: Option<LogId>) {
     let mut log = fresh_log().await;
     append(&mut log, entries(1, 1..=9)).await;
     log.save_committed(Some(id(1, 8))).await.unwrap();
-    log.truncate_after(last).await.unwrap();
+    truncate_after(&mut log, last).await.unwrap();
 
     // Entries appended in place of the old ones are not committed.
     append(
@@ -280,7 +240,7 @@ async fn a_committed_entry_that_is_another_in_the_log_is_an_error() {
     for wrong in [id(2, 4), id(0, 9)] {
         log.save_committed(Some(wrong)).await.unwrap();
         let error = log.read_committed().await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{wrong}: {error}");
+        assert!(is(&error, ErrorKind::Corrupt), "{wrong}: {error}");
     }
 }
 
@@ -298,9 +258,9 @@ async fn a_vote_that_cannot_be_decoded_is_an_error() {
         .unwrap();
 
     let mut log = log(&store);
-    let vote = log.get_log_reader().await.read_vote().await.unwrap_err();
-    assert_eq!(vote.kind(), io::ErrorKind::InvalidData);
+    let vote = read_vote(&mut log).await.unwrap_err();
+    assert!(is(&vote, ErrorKind::Corrupt), "{vote}");
     assert!(vote.to_string().contains("vote"), "{vote}");
     let committed = log.read_committed().await.unwrap_err();
-    assert_eq!(committed.kind(), io::ErrorKind::InvalidData);
+    assert!(is(&committed, ErrorKind::Corrupt), "{committed}");
 }

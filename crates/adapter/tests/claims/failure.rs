@@ -1,22 +1,19 @@
 //! What is read while and after a commit fails, over the pipeline.
 
-#![allow(clippy::unwrap_used)] // helpers of tests, too, state what they expect by unwrapping
-
-mod support;
-
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
-use openraft::storage::{RaftLogReader, RaftLogStorage};
 use raft_logstore_core::{
     Backend, Batch, Bounds, Completion, Entry, Error, ErrorKind, GroupId, IndexRange, LogStore,
     MemoryBackend, Result, StableKey,
 };
-use raft_logstore_openraft::{MessagePack, RaftLog, RaftLogConfig};
 use raft_logstore_pipeline::{Store, StoreConfig};
 
-use support::{Log, answered, append, callback, entries, id, vote};
+use crate::support::{
+    Log, MessagePack, RaftLog, RaftLogConfig, RaftLogReader, RaftLogStorage, append, callback,
+    entries, id, read_vote, soon, truncate_after, vote,
+};
 
 /// A disk whose commits wait, and then fail, when the test says so.
 #[derive(Clone, Default)]
@@ -113,7 +110,7 @@ async fn a_failed_commit_never_shows_the_log_going_back() {
     });
     let other = store.group(GroupId(2));
     other.append(vec![Entry::new(1, "x")], slow).await.unwrap();
-    log.truncate_after(Some(id(1, 4))).await.unwrap();
+    truncate_after(&mut log, Some(id(1, 4))).await.unwrap();
     log.save_committed(Some(id(1, 4))).await.unwrap();
     let (done, answer) = callback();
     log.append(entries(2, 5..=10), done).await.unwrap();
@@ -126,17 +123,17 @@ async fn a_failed_commit_never_shows_the_log_going_back() {
         assert!(error.to_string().contains("poisoned"), "{error}");
     }
     reader.limited_get_log_entries(5, 11).await.unwrap_err();
-    reader.read_vote().await.unwrap_err();
+    read_vote(&mut log).await.unwrap_err();
     log.get_log_state().await.unwrap_err();
     log.read_committed().await.unwrap_err();
-    log.truncate_after(None).await.unwrap_err();
+    truncate_after(&mut log, None).await.unwrap_err();
     // Memory still shows the newest history, as before the failure.
     let newest = reader.try_get_log_entries(10..=10).await.unwrap();
     assert_eq!(newest, entries(2, [10]));
 
     // Nor does it show later.
     go_on.send(()).unwrap();
-    answered(answer).await.unwrap_err();
+    soon(answer).await.unwrap_err();
     for range in [0..=u64::MAX, 1..=10, 10..=10] {
         let error = reader.try_get_log_entries(range).await.unwrap_err();
         assert!(error.to_string().contains("poisoned"), "{error}");

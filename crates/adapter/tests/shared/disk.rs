@@ -1,0 +1,49 @@
+use raft_logstore_core::{BackendConfig, MemoryBackend};
+use raft_logstore_fjall::FjallConfig;
+use raft_logstore_heed::HeedConfig;
+use raft_logstore_pipeline::{Store, StoreConfig};
+use raft_logstore_redb::RedbConfig;
+use tempfile::TempDir;
+
+use super::store;
+
+/// Every kind of store, each of which can be closed and opened again.
+pub(crate) enum Disk {
+    Memory(MemoryBackend),
+    Redb(TempDir),
+    Heed(TempDir),
+    Fjall(TempDir),
+}
+
+impl Disk {
+    pub(crate) fn memory() -> Self {
+        Self::Memory(MemoryBackend::new())
+    }
+
+    pub(crate) fn redb() -> Self {
+        Self::Redb(TempDir::new().unwrap())
+    }
+
+    pub(crate) fn heed() -> Self {
+        Self::Heed(TempDir::new().unwrap())
+    }
+
+    pub(crate) fn fjall() -> Self {
+        Self::Fjall(TempDir::new().unwrap())
+    }
+
+    pub(crate) async fn open(&self) -> Store {
+        match self {
+            Self::Memory(memory) => store(memory).await,
+            Self::Redb(dir) => on_disk(dir, RedbConfig::default()).await,
+            Self::Heed(dir) => on_disk(dir, HeedConfig::default()).await,
+            Self::Fjall(dir) => on_disk(dir, FjallConfig::default()).await,
+        }
+    }
+}
+
+async fn on_disk(dir: &TempDir, config: impl BackendConfig) -> Store {
+    Store::open(dir.path(), config, StoreConfig::default())
+        .await
+        .unwrap()
+}
