@@ -148,8 +148,11 @@ fn stable_keys(store: &dyn Backend, group: GroupId) -> LawResult<Vec<(String, St
     Ok(found)
 }
 
-/// What everything below `dir` holds, and when it was changed last.
-fn fingerprint(dir: &Path) -> io::Result<BTreeMap<PathBuf, (Option<SystemTime>, Vec<u8>)>> {
+/// Of each file and folder: when it was changed last, and what it holds.
+type Fingerprint = BTreeMap<PathBuf, (Option<SystemTime>, Vec<u8>)>;
+
+/// The fingerprint of everything below `dir`.
+fn fingerprint(dir: &Path) -> io::Result<Fingerprint> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();

@@ -107,6 +107,8 @@ fn written(group: GroupId, round: u64) -> impl Iterator<Item = String> {
 #[rstest]
 #[case::memory(Disk::memory())]
 #[case::redb(Disk::redb())]
+#[case::heed(Disk::heed())]
+#[case::fjall(Disk::fjall())]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_finds_everything_again(#[case] disk: Disk) {
     let group = GroupId(1);
@@ -130,6 +132,8 @@ async fn a_node_finds_everything_again(#[case] disk: Disk) {
 #[rstest]
 #[case::memory(Disk::memory())]
 #[case::redb(Disk::redb())]
+#[case::heed(Disk::heed())]
+#[case::fjall(Disk::fjall())]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_goes_on_after_a_purge(#[case] disk: Disk) {
     let group = GroupId(1);
@@ -155,6 +159,8 @@ async fn a_node_goes_on_after_a_purge(#[case] disk: Disk) {
 #[rstest]
 #[case::memory(Disk::memory())]
 #[case::redb(Disk::redb())]
+#[case::heed(Disk::heed())]
+#[case::fjall(Disk::fjall())]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_starts_although_its_committed_log_id_is_ahead_of_its_log(#[case] disk: Disk) {
     let group = GroupId(1);
@@ -182,6 +188,8 @@ async fn a_node_starts_although_its_committed_log_id_is_ahead_of_its_log(#[case]
 #[rstest]
 #[case::memory(Disk::memory())]
 #[case::redb(Disk::redb())]
+#[case::heed(Disk::heed())]
+#[case::fjall(Disk::fjall())]
 #[tokio::test(flavor = "multi_thread")]
 async fn three_groups_share_one_store(#[case] disk: Disk) {
     let groups = [GroupId(1), GroupId(2), GroupId(3)];

@@ -130,7 +130,7 @@ impl Packed {
             .files
             .iter()
             .filter(|(name, _)| name.extension().is_some_and(|extension| extension == "jnl"));
-        let (name, file) = journals.last().unwrap();
+        let (name, file) = journals.next_back().unwrap();
         (name.clone(), file.bytes.len() as u64)
     }
 

@@ -104,6 +104,8 @@ async fn purge_beyond_the_end_leaves_an_empty_log_that_ends_there() {
 #[rstest]
 #[case::memory(Disk::memory())]
 #[case::redb(Disk::redb())]
+#[case::heed(Disk::heed())]
+#[case::fjall(Disk::fjall())]
 #[tokio::test]
 async fn everything_survives_reopening(#[case] disk: Disk) {
     // A log whose purged id has a term of its own.
@@ -140,6 +142,8 @@ async fn everything_survives_reopening(#[case] disk: Disk) {
 #[rstest]
 #[case::memory(Disk::memory())]
 #[case::redb(Disk::redb())]
+#[case::heed(Disk::heed())]
+#[case::fjall(Disk::fjall())]
 #[tokio::test]
 async fn a_purged_empty_log_survives_reopening(#[case] disk: Disk) {
     let store = disk.open().await;
