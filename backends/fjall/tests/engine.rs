@@ -386,7 +386,7 @@ fn damage_before_the_last_batch_is_an_error_that_names_the_place_and_cuts_nothin
     let starts: Vec<usize> = bytes
         .windows(6)
         .enumerate()
-        .filter(|(_, key)| key == b"!batch")
+        .filter(|(_, key)| key == b"~batch")
         .map(|(at, _)| at - 34)
         .collect();
     assert!(starts.len() >= 4, "{starts:?}");
