@@ -16,8 +16,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// The key of the record.
-    pub(crate) const KEY: &[u8] = b"!batch";
+    /// The key of the record. It sorts after all others: between the entries of a table it would make
+    /// the table span those of all others, and every merge rewrite them.
+    pub(crate) const KEY: &[u8] = b"~batch";
 
     const LEN: usize = 16;
 
@@ -51,7 +52,7 @@ impl Link {
 /// 24      2     6: length of the key
 /// 26      4     16: length of the value
 /// 30      4     16: its length as stored
-/// 34      6     "!batch"
+/// 34      6     "~batch"
 /// 40      8     number of the batch, big-endian
 /// 48      8     least sequence number, big-endian
 /// ```
@@ -73,7 +74,7 @@ impl Head {
 
     /// Reads the head that `bytes` begin with; `None` when they do not.
     pub(crate) fn decode(bytes: &[u8; Self::LEN]) -> Option<Self> {
-        const FIXED: &[u8; 27] = b"\x02\x00\x00\x01\0\0\0\0\0\0\0\x06\0\x10\0\0\0\x10\0\0\0!batch";
+        const FIXED: &[u8; 27] = b"\x02\x00\x00\x01\0\0\0\0\0\0\0\x06\0\x10\0\0\0\x10\0\0\0~batch";
         if bytes[0] != Self::START || bytes[Self::FIXED] != FIXED[..] {
             return None;
         }

@@ -240,7 +240,7 @@ fn a_flipped_bit_in_any_file_is_an_error_or_harmless_and_destroys_nothing(#[case
     let mut reported = 0;
     for (name, file) in &store.files {
         // A stride that shares no factor with the size of a page visits all kinds of bytes.
-        let stride = (file.bytes.len() / 150).max(1) | 1;
+        let stride = (file.bytes.len() / 70).max(1) | 1;
         for at in (0..file.bytes.len()).step_by(stride) {
             let dir = store.unpack();
             let damaged = OpenOptions::new()
@@ -253,7 +253,7 @@ fn a_flipped_bit_in_any_file_is_an_error_or_harmless_and_destroys_nothing(#[case
             reported += u32::from(is_error);
         }
     }
-    assert!(reported > 100, "{reported}");
+    assert!(reported > 50, "{reported}");
 }
 
 #[rstest]
@@ -386,7 +386,7 @@ fn damage_before_the_last_batch_is_an_error_that_names_the_place_and_cuts_nothin
     let starts: Vec<usize> = bytes
         .windows(6)
         .enumerate()
-        .filter(|(_, key)| key == b"!batch")
+        .filter(|(_, key)| key == b"~batch")
         .map(|(at, _)| at - 34)
         .collect();
     assert!(starts.len() >= 4, "{starts:?}");

@@ -332,10 +332,15 @@ fn visit_tree(dir: &Path, visit: &mut dyn FnMut(&Path) -> Result<()>) -> Result<
     let failed = |error| Error::io("open", error).with_path(dir);
     for entry in fs::read_dir(dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.is_dir() {
-            visit_tree(&path, visit)?;
+        let visited = if path.is_dir() {
+            visit_tree(&path, visit)
         } else {
-            visit(&path)?;
+            visit(&path)
+        };
+        match visited {
+            // The background work of an open engine has removed it meanwhile.
+            Err(_) if matches!(path.try_exists(), Ok(false)) => {}
+            visited => visited?,
         }
     }
     visit(dir)

@@ -126,7 +126,7 @@ impl Packed {
 
     /// The last journal, and where its content ends.
     pub(crate) fn journal(&self) -> (PathBuf, u64) {
-        let journals = self
+        let mut journals = self
             .files
             .iter()
             .filter(|(name, _)| name.extension().is_some_and(|extension| extension == "jnl"));
