@@ -2,7 +2,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use raft_logstore_core::{
-    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Result, StableKey,
+    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, ReadOnly, Result,
+    StableKey,
 };
 
 use crate::garbage::SLICE;
@@ -68,6 +69,21 @@ impl<E: KvEngine> KvBackend<E> {
             engine,
             writer: Mutex::new(writer),
         })
+    }
+
+    /// Opens the store in an engine to look at it. Reads no group yet, so one that is damaged hides no
+    /// other; a write is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`Format`](ErrorKind::Format), [`Corrupt`](ErrorKind::Corrupt) and [`Io`](ErrorKind::Io), as
+    /// [`open`](Self::open) but for the groups.
+    pub fn open_read_only(engine: E) -> Result<ReadOnly> {
+        format::check_format(&engine.view()?, engine.name())?;
+        Ok(ReadOnly::new(Box::new(Self {
+            engine,
+            writer: Mutex::default(),
+        })))
     }
 
     fn reader(&self) -> Result<Reader<E::View<'_>>> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     ("raft-logstore-kv", &[CORE]),
@@ -27,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "raft-logstore-openraft",
         ],
     ),
+    ("raft-logstore-cli", &["raft-logstore"]),
     ("raft-logstore-examples", &["raft-logstore"]),
     ("raft-logstore-bench", &["raft-logstore"]),
 ];
