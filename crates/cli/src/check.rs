@@ -11,6 +11,7 @@ use crate::chunks::{self, CHUNK_BYTES, CHUNK_ENTRIES};
 use crate::fault::Fault;
 use crate::outcome::Outcome;
 use crate::output;
+use crate::table::number_or_dash;
 
 /// After so many damaged records in a row the rest of a log is not read one by one any more.
 const GIVE_UP_AFTER: u64 = 100_000;
@@ -190,9 +191,11 @@ impl Report {
         } = self;
         writeln!(
             out,
-            "{}: {verdict}; whole are {entries} entries and {stable_keys} stable keys in {groups} \
-             groups",
-            args.store
+            "{}: {verdict}; groups {groups}, whole entries {entries}, whole stable keys \
+             {stable_keys}, last commit {}, watermark {}",
+            args.store,
+            number_or_dash(self.sequence),
+            number_or_dash(self.watermark)
         )
     }
 }

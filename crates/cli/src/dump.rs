@@ -8,7 +8,7 @@ use raft_logstore::{Backend, Error, GroupId, IndexRange, StableKey};
 use crate::args::DumpArgs;
 use crate::chunks::Chunks;
 use crate::outcome::Outcome;
-use crate::output;
+use crate::output::{self, Stdout};
 use crate::payload::Encoding;
 use crate::stat::selected;
 
@@ -18,13 +18,15 @@ pub(crate) fn run(args: &DumpArgs) -> Result<Outcome> {
     let groups = selected(&*store, args.group)?;
     output::result(|out| {
         for group in groups {
-            match dump_group(&*store, group, args, out) {
-                Ok(()) => {}
-                Err(Stopped::Output(error)) => return Err(error),
-                Err(Stopped::Store(error)) => {
-                    damaged = true;
-                    out.flush()?;
-                    output::note(format_args!("error: {error}"));
+            for part in [dump_stable_keys, dump_entries] {
+                match part(&*store, group, args, out) {
+                    Ok(()) => {}
+                    Err(Stopped::Output(error)) => return Err(error),
+                    Err(Stopped::Store(error)) => {
+                        damaged = true;
+                        out.flush()?;
+                        output::note(format_args!("error: {error}"));
+                    }
                 }
             }
         }
@@ -34,7 +36,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result<Outcome> {
     Ok(Outcome::damaged_if(damaged))
 }
 
-/// Why a group is not shown to its end.
+/// Why a part of a group is not shown to its end.
 enum Stopped {
     Store(Error),
     Output(io::Error),
@@ -52,19 +54,29 @@ impl From<io::Error> for Stopped {
     }
 }
 
-fn dump_group(
+fn dump_stable_keys(
     store: &dyn Backend,
     group: GroupId,
     args: &DumpArgs,
-    out: &mut impl Write,
+    out: &mut Stdout,
 ) -> Result<(), Stopped> {
-    if args.from.is_none() && args.to.is_none() {
-        for key in store.stable_keys(group)? {
-            if let Some(value) = store.get(group, &key)? {
-                write_record(out, args.json, group, Name::Key(&key), &value)?;
-            }
+    if args.from.is_some() || args.to.is_some() {
+        return Ok(());
+    }
+    for key in store.stable_keys(group)? {
+        if let Some(value) = store.get(group, &key)? {
+            write_record(out, args.json, group, Name::Key(&key), &value)?;
         }
     }
+    Ok(())
+}
+
+fn dump_entries(
+    store: &dyn Backend,
+    group: GroupId,
+    args: &DumpArgs,
+    out: &mut Stdout,
+) -> Result<(), Stopped> {
     if args.stable {
         return Ok(());
     }

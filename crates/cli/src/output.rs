@@ -5,11 +5,12 @@ use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 
 use anyhow::{Context, Result};
 
+/// Where results go.
+pub(crate) type Stdout = BufWriter<StdoutLock<'static>>;
+
 /// Lets `write` print a result. A reader that is gone wants nothing more, which is no failure; any
 /// other error is one.
-pub(crate) fn result(
-    write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>,
-) -> Result<()> {
+pub(crate) fn result(write: impl FnOnce(&mut Stdout) -> io::Result<()>) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {

@@ -27,7 +27,7 @@ const MIB: u64 = 1 << 20;
 /// What the writing store may keep in memory, and the largest entries there are.
 fn store_config() -> StoreConfig {
     StoreConfig {
-        queue_bytes: 16 * MIB,
+        queue_bytes: 8 * MIB,
         cache_bytes: 0,
         batch_bytes: 8 * MIB,
         max_entry_bytes: 1024 * MIB,
