@@ -209,24 +209,38 @@ fn extent(store: &dyn Backend, group: GroupId) -> raft_logstore::Result<IndexRan
     if let Ok(bounds) = store.bounds(group) {
         return Ok(bounds.range());
     }
-    let first = match store.read(group, IndexRange::new(..), 0) {
+    let inside = match store.read(group, IndexRange::new(..), 0) {
         Ok(entries) => entries.first().map(|entry| entry.index),
         Err(error) => match error.indexes().and_then(IndexRange::bounds) {
-            Some((first, _)) => Some(first),
+            Some((named, _)) => Some(named),
             None => return Err(error),
         },
     };
-    let Some(first) = first else {
+    let Some(inside) = inside else {
         return Ok(IndexRange::EMPTY);
     };
-    // Outside the log a read finds nothing and inside it something, be it a fault, so halving finds
-    // the end.
-    let (mut last, mut beyond) = (first, u64::MAX);
-    while beyond - last > 1 {
-        let middle = last + (beyond - last) / 2;
-        match store.read(group, IndexRange::new(middle..=middle), 0) {
-            Ok(entries) if entries.is_empty() => beyond = middle,
-            _ => last = middle,
+    // A read finds something inside the log, be it a fault, and nothing outside. So halving finds the
+    // ends.
+    let holds = |index| {
+        let read = store.read(group, IndexRange::new(index..=index), 0);
+        !read.is_ok_and(|entries| entries.is_empty())
+    };
+    let (mut below, mut first) = (0, inside);
+    while below < first {
+        let middle = below + (first - below) / 2;
+        if holds(middle) {
+            first = middle;
+        } else {
+            below = middle + 1;
+        }
+    }
+    let (mut last, mut above) = (inside, u64::MAX);
+    while above - last > 1 {
+        let middle = last + (above - last) / 2;
+        if holds(middle) {
+            last = middle;
+        } else {
+            above = middle;
         }
     }
     Ok(IndexRange::new(first..=last))

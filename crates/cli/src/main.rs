@@ -21,7 +21,7 @@ mod stat;
 mod store_uri;
 mod table;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -34,7 +34,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_max_level(LevelFilter::WARN)
+        .with_max_level(LevelFilter::ERROR)
+        .with_ansi(io::stderr().is_terminal())
         .without_time()
         .with_target(false)
         .init();
