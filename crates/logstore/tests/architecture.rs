@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     ("raft-logstore-kv", &[CORE]),
@@ -29,6 +29,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ),
     ("raft-logstore-cli", &["raft-logstore"]),
     ("raft-logstore-examples", &["raft-logstore"]),
+    ("custom-backend", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-bench", &["raft-logstore"]),
 ];
 
