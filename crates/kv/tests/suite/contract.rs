@@ -522,6 +522,27 @@ fn a_key_of_the_wrong_length_is_reported() {
 }
 
 #[test]
+fn a_look_shows_the_other_groups_beside_a_damaged_one_and_writes_nothing() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 3), append(OTHER, 1, 3)]);
+    store.engine.flip_a_bit(&layout::header_key(GROUP));
+    assert!(KvBackend::open(store.engine.clone()).is_err());
+
+    let looked_at = KvBackend::open_read_only(store.engine.clone()).unwrap();
+    assert_eq!(looked_at.groups().unwrap(), [GROUP, OTHER]);
+    let error = looked_at.bounds(GROUP).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.group()),
+        (ErrorKind::Corrupt, Some(GROUP))
+    );
+    assert_eq!(looked_at.bounds(OTHER).unwrap().last(), Some(3));
+    let writes = store.engine.writes();
+    let refused = looked_at.commit(&Batch::default()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ReadOnly);
+    assert_eq!(store.engine.writes(), writes);
+}
+
+#[test]
 fn a_flipped_bit_in_a_stable_key_or_the_header_is_reported_with_the_group() {
     let mut store = Store::new();
     store.commit([append(GROUP, 1, 9), put(GROUP, "vote"), purge(GROUP, 4)]);
