@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fjall::compaction::Leveled;
 use fjall::config::CompressionPolicy;
 use fjall::{CompressionType, Database, DatabaseBuilder, KeyspaceCreateOptions};
-use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, ReadOnly, Result};
+use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, Result};
 use raft_logstore_kv::KvBackend;
 use serde::{Deserialize, Serialize};
 
@@ -232,7 +232,8 @@ impl BackendConfig for FjallConfig {
         journals.cut_torn_batch(dir)?;
         drop(lock);
         let engine = self.open_engine(folder, self.builder(folder), &journals)?;
-        open_backend(engine, dir)
+        let backend = KvBackend::open(engine).map_err(|error| error.or_path(dir))?;
+        Ok(Box::new(backend))
     }
 
     fn open_read_only(&self, dir: &Path) -> Result<Box<dyn Backend>> {
@@ -245,15 +246,7 @@ impl BackendConfig for FjallConfig {
         // Without threads, fjall recovers and does no more.
         let builder = self.builder(scratch.folder()).worker_threads_unchecked(0);
         let engine = self.open_engine(scratch.folder(), builder, &journals)?;
-        let backend = open_backend(engine.with_scratch(scratch), dir)?;
-        Ok(Box::new(ReadOnly::new(backend)))
-    }
-}
-
-fn open_backend(engine: FjallEngine, dir: &Path) -> Result<Box<dyn Backend>> {
-    match KvBackend::open(engine) {
-        Ok(backend) => Ok(Box::new(backend)),
-        Err(error) if error.path().is_none() => Err(error.with_path(dir)),
-        Err(error) => Err(error),
+        let backend = KvBackend::open_read_only(engine.with_scratch(scratch));
+        Ok(Box::new(backend.map_err(|error| error.or_path(dir))?))
     }
 }

@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, ReadOnly, Result};
+use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, Result};
 use raft_logstore_kv::KvBackend;
 use serde::{Deserialize, Serialize};
 
@@ -197,21 +197,17 @@ impl BackendConfig for HeedConfig {
 
     fn open(&self, dir: &Path) -> Result<Box<dyn Backend>> {
         self.check()?;
-        self.backend(dir, Access::Write)
+        let backend = KvBackend::open(self.engine(dir, Access::Write)?);
+        Ok(Box::new(
+            backend.map_err(|error| error.or_path(dir.join(FILE)))?,
+        ))
     }
 
     fn open_read_only(&self, dir: &Path) -> Result<Box<dyn Backend>> {
         self.check()?;
-        Ok(Box::new(ReadOnly::new(self.backend(dir, Access::Look)?)))
-    }
-}
-
-impl HeedConfig {
-    fn backend(&self, dir: &Path, access: Access) -> Result<Box<dyn Backend>> {
-        match KvBackend::open(self.engine(dir, access)?) {
-            Ok(backend) => Ok(Box::new(backend)),
-            Err(error) if error.path().is_none() => Err(error.with_path(dir.join(FILE))),
-            Err(error) => Err(error),
-        }
+        let backend = KvBackend::open_read_only(self.engine(dir, Access::Look)?);
+        Ok(Box::new(
+            backend.map_err(|error| error.or_path(dir.join(FILE)))?,
+        ))
     }
 }

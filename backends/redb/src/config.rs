@@ -1,8 +1,8 @@
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, ReadOnly, Result};
+use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, Result};
 use raft_logstore_kv::{KvBackend, KvEngine};
 use redb::{Builder, Database, RepairSession};
 use serde::{Deserialize, Serialize};
@@ -151,7 +151,9 @@ impl BackendConfig for RedbConfig {
         check_file(&path)?;
         refuse_read_only(&path)?;
         let database = guard("open", &path, || Ok(builder.open(&path)?))?;
-        self.open_backend(database, path)
+        let engine = self.engine(database, &path)?;
+        let backend = KvBackend::open(engine).map_err(|error| error.or_path(path))?;
+        Ok(Box::new(backend))
     }
 
     fn open_read_only(&self, dir: &Path) -> Result<Box<dyn Backend>> {
@@ -162,22 +164,18 @@ impl BackendConfig for RedbConfig {
         let file = file.map_err(|error| Error::io("open", error).with_path(&path))?;
         let database = guard("open", &path, || Ok(builder.create_with_backend(file)?))?;
         let config = self.clone().with_compact_on_close(false);
-        Ok(Box::new(ReadOnly::new(
-            config.open_backend(database, path)?,
-        )))
+        let engine = config.engine(database, &path)?;
+        let backend = KvBackend::open_read_only(engine).map_err(|error| error.or_path(path))?;
+        Ok(Box::new(backend))
     }
 }
 
 impl RedbConfig {
-    fn open_backend(&self, database: Database, path: PathBuf) -> Result<Box<dyn Backend>> {
-        let engine = RedbEngine::new(database, &path, self);
+    fn engine(&self, database: Database, path: &Path) -> Result<RedbEngine> {
+        let engine = RedbEngine::new(database, path, self);
         // A redb database without our table belongs to another program: say so before reading it.
         drop(engine.view()?);
-        match KvBackend::open(engine) {
-            Ok(backend) => Ok(Box::new(backend)),
-            Err(error) if error.path().is_none() => Err(error.with_path(path)),
-            Err(error) => Err(error),
-        }
+        Ok(engine)
     }
 }
 

@@ -139,6 +139,15 @@ impl Error {
         self.with(|inner| inner.path = Some(path.into()))
     }
 
+    /// Names the file or directory, unless one is named already.
+    pub fn or_path(self, path: impl Into<PathBuf>) -> Self {
+        if self.path().is_some() {
+            self
+        } else {
+            self.with_path(path)
+        }
+    }
+
     /// Says what is known and what to do next.
     pub fn with_advice(self, advice: impl Into<Cow<'static, str>>) -> Self {
         self.with(|inner| inner.advice = advice.into())

@@ -2,7 +2,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 
 use bytes::Bytes;
 use raft_logstore_core::{
-    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Result, StableKey,
+    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, ReadOnly, Result,
+    StableKey,
 };
 
 use crate::garbage::{Garbage, SLICE};
@@ -81,17 +82,36 @@ impl<E: KvEngine> KvBackend<E> {
     /// header of a group or a commit of the journal is missing or fails its checksum;
     /// [`Io`](ErrorKind::Io).
     pub fn open(engine: E) -> Result<Self> {
+        let backend = Self::load(engine)?;
+        backend.recent().whole()?;
+        Ok(backend)
+    }
+
+    /// Opens the store in an engine to look at it. A damaged group hides no other: it is an error of
+    /// its own. A write is refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), but for the groups.
+    pub fn open_read_only(engine: E) -> Result<ReadOnly> {
+        Ok(ReadOnly::new(Box::new(Self::load(engine)?)))
+    }
+
+    fn load(engine: E) -> Result<Self> {
         let reader = Reader(engine.view()?);
         format::check_format(&reader.0, engine.name())?;
+        let (settled, expected) = reader.settled()?;
         let mut garbage = Garbage::default();
-        let mut headers = Vec::new();
-        for group in reader.groups()? {
-            let header = reader.header(group)?;
-            garbage.find(&reader, group, header.bounds)?;
-            headers.push((group, header));
+        let mut groups = Vec::new();
+        for (id, header) in reader.groups()? {
+            let header = header.and_then(|header| {
+                garbage.find(&reader, id, header.bounds)?;
+                Ok(header)
+            });
+            groups.push((id, header));
         }
-        let mut recent = Recent::new(reader.settled_commit()?, headers);
-        reader.journal(recent.sequence, |batch| recent.apply(&batch))?;
+        let mut recent = Recent::new(settled, expected, groups);
+        reader.journal(settled, |batch| recent.apply(&batch))?;
         drop(reader);
         let writer = Writer {
             garbage,
@@ -185,11 +205,11 @@ impl<E: KvEngine> Backend for KvBackend<E> {
     }
 
     fn groups(&self) -> Result<Vec<GroupId>> {
-        Ok(self.recent().groups())
+        self.recent().groups()
     }
 
     fn bounds(&self, group: GroupId) -> Result<Bounds> {
-        let bounds = self.recent().bounds(group);
+        let bounds = self.recent().bounds(group)?;
         // A log whose ends cannot be read has no bounds to rely on.
         if let Some((first, last)) = bounds.range().bounds() {
             self.read(group, IndexRange::new(first..=first), 0)?;
@@ -200,7 +220,7 @@ impl<E: KvEngine> Backend for KvBackend<E> {
 
     fn read(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
         let recent = self.recent();
-        let (settled, newer) = recent.split(group, range, max_bytes);
+        let (settled, newer) = recent.split(group, range, max_bytes)?;
         if settled.is_empty() {
             return Ok(newer);
         }
@@ -221,7 +241,7 @@ impl<E: KvEngine> Backend for KvBackend<E> {
 
     fn get(&self, group: GroupId, key: &StableKey) -> Result<Option<Bytes>> {
         let recent = self.recent();
-        match recent.stable(group, key) {
+        match recent.stable(group, key)? {
             StableValue::Here(value) => Ok(value),
             StableValue::Settled => {
                 let reader = self.reader()?;
@@ -232,7 +252,7 @@ impl<E: KvEngine> Backend for KvBackend<E> {
     }
 
     fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>> {
-        Ok(self.recent().names(group).to_vec())
+        Ok(self.recent().names(group)?.to_vec())
     }
 
     fn reusable_bytes(&self) -> Result<u64> {

@@ -31,7 +31,8 @@ impl Garbage {
         bounds: Bounds,
     ) -> Result<()> {
         if let Some(floor) = bounds.floor()
-            && let Some(lowest) = reader.lowest(group, IndexRange::new(..=floor))?
+            && let Some(lowest) =
+                reader.lowest(group, IndexRange::new(reader.low(group)?..=floor))?
         {
             self.pending.insert(group, (lowest, floor));
         }
@@ -50,7 +51,7 @@ impl Garbage {
             return;
         };
         let end = last.min(first.saturating_add(SLICE - 1));
-        batch.delete_range(layout::entry_keys(group, first..=end));
+        delete(group, first, end, batch);
         if end < last {
             self.pending.entry(group).or_insert((end + 1, last)).1 = last;
         }
@@ -82,7 +83,7 @@ impl Garbage {
                 continue;
             };
             let last = end.min(first.saturating_add(budget - 1));
-            batch.delete_range(layout::entry_keys(group, first..=last));
+            delete(group, first, last, batch);
             budget -= last - first + 1;
             if last == end {
                 entry.remove();
@@ -92,4 +93,10 @@ impl Garbage {
         }
         Ok(())
     }
+}
+
+/// Adds the deletion of the lowest entries of a group, `first..=last`, and notes it.
+fn delete(group: GroupId, first: u64, last: u64, batch: &mut KvBatch) {
+    batch.delete_range(layout::entry_keys(group, first..=last));
+    batch.put(&layout::low_key(group), &(last + 1).to_be_bytes());
 }

@@ -7,6 +7,7 @@
 //! "logs-" <group u64> <index u64>                   21        the payload of an entry
 //! "meta-" <group u64> <name>                        14..=77   a stable key of a group
 //! "meta-" <group u64> "!group"                      19        the header of a group, below
+//! "meta-" <group u64> "!low"                        17        u64: no entry of the group is stored below
 //! "stor-" "format"                                  11        u32: format version, then the
 //!                                                             backend's name in ASCII
 //! "stor-" "sequence"                                13        u64: number of the last settled commit,
@@ -73,6 +74,9 @@ const AFTER_NAMES: u8 = 0xff;
 /// The name under which a group's header is stored.
 const HEADER: &[u8] = b"!group";
 
+/// The name under which is stored what was deleted.
+const LOW: &[u8] = b"!low";
+
 /// The key of an entry.
 pub fn entry_key(group: GroupId, index: u64) -> [u8; ENTRY_KEY_LEN] {
     let mut key = [0; ENTRY_KEY_LEN];
@@ -123,6 +127,12 @@ pub fn stable_key(group: GroupId, name: &StableKey) -> Vec<u8> {
 /// The key of a group's header.
 pub fn header_key(group: GroupId) -> Vec<u8> {
     meta_key(group, HEADER)
+}
+
+/// The key of the record that says below which index no entry of a group is stored. Missing, it is 0:
+/// it spares a walk over what an engine remembers of deleted keys.
+pub fn low_key(group: GroupId) -> Vec<u8> {
+    meta_key(group, LOW)
 }
 
 /// The value stored under [`SEQUENCE`]: the number of the last settled commit, and how many groups it

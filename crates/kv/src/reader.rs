@@ -16,13 +16,8 @@ const RESTORE: &str = "restore the store from another replica or a backup";
 pub(crate) struct Reader<V>(pub(crate) V);
 
 impl<V: KvView> Reader<V> {
-    /// The number of the last commit that is settled.
-    pub(crate) fn settled_commit(&self) -> Result<u64> {
-        Ok(self.settled()?.0)
-    }
-
     /// The number of the last commit that is settled, and how many groups there were after it.
-    fn settled(&self) -> Result<(u64, u64)> {
+    pub(crate) fn settled(&self) -> Result<(u64, u64)> {
         let record = self.0.get(layout::SEQUENCE)?;
         let value = record
             .as_deref()
@@ -34,53 +29,66 @@ impl<V: KvView> Reader<V> {
         })
     }
 
-    /// The groups that have a record, in ascending order.
-    pub(crate) fn groups(&self) -> Result<Vec<GroupId>> {
+    /// The groups that have a record, in ascending order, each with its header or why that cannot be
+    /// read. A few seeks per group, none of them into what was purged.
+    pub(crate) fn groups(&self) -> Result<Vec<(GroupId, Result<Header>)>> {
         let mut groups = Vec::new();
-        for prefix in [LOGS, META] {
-            let mut from = Some(GroupId(0));
-            while let Some(start) = from {
-                let found = self.first_group(prefix, start..=GroupId(u64::MAX))?;
-                groups.extend(found);
-                from = found.and_then(|group| group.0.checked_add(1)).map(GroupId);
-            }
-        }
-        groups.sort_unstable();
-        groups.dedup();
-        let (_, expected) = self.settled()?;
-        if groups.len() as u64 != expected {
-            return Err(
-                Error::new(ErrorKind::Corrupt, "list groups").with_advice(format!(
-                    "{} groups were found where {expected} have to be; {RESTORE}",
-                    groups.len()
-                )),
-            );
+        let mut next = Some(GroupId(0));
+        while let Some(start) = next {
+            let found = self.first_header(start..=GroupId(u64::MAX))?;
+            // Entries of a group that has nothing else lie in between.
+            let end = match &found {
+                Some((id, _)) => id.0.checked_sub(1).map(GroupId),
+                None => Some(GroupId(u64::MAX)),
+            };
+            self.orphans(start, end, &mut groups)?;
+            next = found
+                .as_ref()
+                .and_then(|(id, _)| id.0.checked_add(1))
+                .map(GroupId);
+            groups.extend(found);
         }
         Ok(groups)
     }
 
-    /// The header of a group; an empty one for a group that has nothing.
-    pub(crate) fn header(&self, group: GroupId) -> Result<Header> {
-        let corrupt = |what| {
-            Error::new(ErrorKind::Corrupt, "read group")
-                .with_group(group)
-                .with_advice(format!("the header of the group {what}; {RESTORE}"))
-        };
-        let key = layout::header_key(group);
-        if let Some(record) = self
-            .0
-            .get(&key)
-            .map_err(|error| place(error, group, None))?
+    /// The first of the groups `groups` that has anything but entries, and its header.
+    fn first_header(
+        &self,
+        groups: RangeInclusive<GroupId>,
+    ) -> Result<Option<(GroupId, Result<Header>)>> {
+        let keys = layout::group_keys(META, groups);
+        let mut found = None;
+        self.scan(keys.start()..=keys.end(), |key, record| {
+            let group = layout::group_of(key).ok_or_else(|| foreign(key))?;
+            // Its name sorts before those of the stable keys.
+            let header = if key == layout::header_key(group) {
+                let header = envelope::open(key, record).and_then(Header::decode);
+                header.ok_or_else(|| bad_header(group, "fails its checksum"))
+            } else {
+                Err(bad_header(group, "is missing"))
+            };
+            found = Some((group, header));
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
+    }
+
+    /// Adds the groups from `start` to `end` that have entries; they should have a header.
+    fn orphans(
+        &self,
+        start: GroupId,
+        end: Option<GroupId>,
+        groups: &mut Vec<(GroupId, Result<Header>)>,
+    ) -> Result<()> {
+        let mut next = Some(start);
+        while let (Some(start), Some(end)) = (next, end)
+            && start <= end
         {
-            let header = envelope::open(&key, &record).and_then(Header::decode);
-            return header.ok_or_else(|| corrupt("fails its checksum"));
+            let found = self.first_with_entries(start..=end)?;
+            groups.extend(found.map(|id| (id, Err(bad_header(id, "is missing")))));
+            next = found.and_then(|id| id.0.checked_add(1)).map(GroupId);
         }
-        for prefix in [LOGS, META] {
-            if self.first_group(prefix, group..=group)?.is_some() {
-                return Err(corrupt("is missing"));
-            }
-        }
-        Ok(Header::default())
+        Ok(())
     }
 
     /// Shows the commits in the journal to `visit`, in order: those after commit `settled`.
@@ -97,7 +105,7 @@ impl<V: KvView> Reader<V> {
             Error::new(ErrorKind::Corrupt, "read journal")
                 .with_advice(format!("commit {commit} {what}; {RESTORE}"))
         };
-        let keys = layout::journal_keys(0..=u64::MAX);
+        let keys = layout::journal_keys(settled.saturating_add(1)..=u64::MAX);
         let mut last = settled;
         self.scan(keys.start()..=keys.end(), |key, record| {
             let sequence = layout::journal_commit(key).ok_or_else(|| foreign(key))?;
@@ -184,13 +192,29 @@ impl<V: KvView> Reader<V> {
         Ok(lowest)
     }
 
-    /// The lowest of the groups `groups` that has a record under `prefix`.
-    fn first_group(
-        &self,
-        prefix: &[u8; layout::PREFIX_LEN],
-        groups: RangeInclusive<GroupId>,
-    ) -> Result<Option<GroupId>> {
-        let keys = layout::group_keys(prefix, groups);
+    /// The index below which no entry of a group is stored, as far as that was noted.
+    pub(crate) fn low(&self, group: GroupId) -> Result<u64> {
+        let key = layout::low_key(group);
+        let record = self
+            .0
+            .get(&key)
+            .map_err(|error| place(error, group, None))?;
+        let Some(record) = record else {
+            return Ok(0);
+        };
+        let value = envelope::open(&key, &record).and_then(|value| value.try_into().ok());
+        value.map(u64::from_be_bytes).ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "read group")
+                .with_group(group)
+                .with_advice(format!(
+                    "the record of what is deleted fails its checksum; {RESTORE}"
+                ))
+        })
+    }
+
+    /// The lowest of the groups `groups` that has an entry.
+    fn first_with_entries(&self, groups: RangeInclusive<GroupId>) -> Result<Option<GroupId>> {
+        let keys = layout::group_keys(LOGS, groups);
         let mut found = None;
         self.scan(keys.start()..=keys.end(), |key, _| {
             found = Some(layout::group_of(key).ok_or_else(|| foreign(key))?);
@@ -238,6 +262,12 @@ fn place(error: Error, group: GroupId, indexes: Option<IndexRange>) -> Error {
         (None, Some(indexes)) => error.with_group(group).with_indexes(indexes),
         (None, None) => error.with_group(group),
     }
+}
+
+fn bad_header(group: GroupId, what: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, "read group")
+        .with_group(group)
+        .with_advice(format!("the header of the group {what}; {RESTORE}"))
 }
 
 /// A key was met that cannot be where it is.

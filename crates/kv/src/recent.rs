@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
-use raft_logstore_core::{Batch, Bounds, Entry, GroupId, IndexRange, Op, Result, StableKey};
+use raft_logstore_core::{
+    Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, Result, StableKey,
+};
 
 use crate::KvBatch;
 use crate::garbage::Garbage;
@@ -20,6 +22,8 @@ const OVERHEAD: u64 = 64;
 pub(crate) struct Recent {
     /// The number of the last commit.
     pub(crate) sequence: u64,
+    /// The number of the last settled commit.
+    settled: u64,
     groups: HashMap<GroupId, Group>,
     /// The groups that have changes.
     changed: Vec<GroupId>,
@@ -28,11 +32,15 @@ pub(crate) struct Recent {
     /// How many entries were appended since the last settle.
     appended: u64,
     frees_space: bool,
+    /// That groups are missing altogether.
+    missing: Option<Error>,
 }
 
 #[derive(Debug, Default)]
 struct Group {
     header: Header,
+    /// Why the header could not be read: then there is none to rely on.
+    damage: Option<Error>,
     changes: Option<Box<Changes>>,
 }
 
@@ -58,58 +66,102 @@ pub(crate) enum StableValue {
 }
 
 impl Recent {
-    /// The state after commit `sequence`, with everything settled.
-    pub(crate) fn new(sequence: u64, headers: impl IntoIterator<Item = (GroupId, Header)>) -> Self {
-        let groups = headers.into_iter().map(|(id, header)| {
-            let changes = None;
-            (id, Group { header, changes })
+    /// The state after commit `settled`, with everything settled, `expected` groups that should be
+    /// there and those that are.
+    pub(crate) fn new(settled: u64, expected: u64, groups: Vec<(GroupId, Result<Header>)>) -> Self {
+        let missing = (groups.len() as u64 != expected).then(|| {
+            Error::new(ErrorKind::Corrupt, "list groups").with_advice(format!(
+                "{} groups were found where {expected} have to be; restore the store from another \
+                 replica or a backup",
+                groups.len()
+            ))
+        });
+        let groups = groups.into_iter().map(|(id, header)| {
+            let (header, damage) = match header {
+                Ok(header) => (header, None),
+                Err(damage) => (Header::default(), Some(damage)),
+            };
+            let group = Group {
+                header,
+                damage,
+                changes: None,
+            };
+            (id, group)
         });
         Self {
-            sequence,
+            sequence: settled,
+            settled,
             groups: groups.collect(),
+            missing,
             ..Self::default()
         }
     }
 
-    /// The groups that have something, in ascending order.
-    pub(crate) fn groups(&self) -> Vec<GroupId> {
-        let with_data = self
+    /// Whether every group is there and can be read.
+    ///
+    /// # Errors
+    ///
+    /// The damage of the first group that has any.
+    pub(crate) fn whole(&self) -> Result<()> {
+        let damaged = self
             .groups
             .iter()
-            .filter(|(_, group)| !group.header.is_empty());
+            .filter(|(_, group)| group.damage.is_some());
+        let first = damaged.min_by_key(|(id, _)| **id);
+        let damage = first.and_then(|(_, group)| group.damage.as_ref());
+        damage
+            .or(self.missing.as_ref())
+            .map_or(Ok(()), |damage| Err(damage.clone()))
+    }
+
+    /// The groups that have something, in ascending order.
+    pub(crate) fn groups(&self) -> Result<Vec<GroupId>> {
+        if let Some(missing) = &self.missing {
+            return Err(missing.clone());
+        }
+        let with_data = self.groups.iter().filter(|(_, group)| group.exists());
         let mut ids: Vec<_> = with_data.map(|(id, _)| *id).collect();
         ids.sort_unstable();
-        ids
+        Ok(ids)
+    }
+
+    /// A group that can be read; `None` for one that has nothing.
+    fn group(&self, id: GroupId) -> Result<Option<&Group>> {
+        match self.groups.get(&id) {
+            Some(Group {
+                damage: Some(damage),
+                ..
+            }) => Err(damage.clone()),
+            found => Ok(found),
+        }
     }
 
     /// The bounds of a group's log.
-    pub(crate) fn bounds(&self, group: GroupId) -> Bounds {
-        self.groups
-            .get(&group)
-            .map_or(Bounds::default(), |group| group.header.bounds)
+    pub(crate) fn bounds(&self, group: GroupId) -> Result<Bounds> {
+        let group = self.group(group)?;
+        Ok(group.map_or(Bounds::default(), |group| group.header.bounds))
     }
 
     /// The stable keys of a group.
-    pub(crate) fn names(&self, group: GroupId) -> &[StableKey] {
-        self.groups
-            .get(&group)
-            .map_or(&[], |group| &group.header.names)
+    pub(crate) fn names(&self, group: GroupId) -> Result<&[StableKey]> {
+        let group = self.group(group)?;
+        Ok(group.map_or(&[], |group| &group.header.names))
     }
 
     /// Where the value of a stable key is.
-    pub(crate) fn stable(&self, group: GroupId, name: &StableKey) -> StableValue {
-        let Some(group) = self.groups.get(&group) else {
-            return StableValue::Here(None);
+    pub(crate) fn stable(&self, group: GroupId, name: &StableKey) -> Result<StableValue> {
+        let Some(group) = self.group(group)? else {
+            return Ok(StableValue::Here(None));
         };
         let changed = group
             .changes
             .as_ref()
             .and_then(|changes| changes.stable.get(name));
-        match changed {
+        Ok(match changed {
             Some(value) => StableValue::Here(value.clone()),
             None if group.header.names.contains(name) => StableValue::Settled,
             None => StableValue::Here(None),
-        }
+        })
     }
 
     /// Splits what the log has inside `range` into the part that is settled and the entries that
@@ -120,20 +172,20 @@ impl Recent {
         group: GroupId,
         range: IndexRange,
         max_bytes: u64,
-    ) -> (IndexRange, Vec<Entry>) {
-        let Some(group) = self.groups.get(&group) else {
-            return (IndexRange::EMPTY, Vec::new());
+    ) -> Result<(IndexRange, Vec<Entry>)> {
+        let Some(group) = self.group(group)? else {
+            return Ok((IndexRange::EMPTY, Vec::new()));
         };
         let range = range.intersect(group.header.bounds.range());
         let entries = group.changes.as_ref().map(|changes| &changes.entries);
         let Some((entries, first)) =
             entries.and_then(|entries| Some((entries, entries.front()?.index)))
         else {
-            return (range, Vec::new());
+            return Ok((range, Vec::new()));
         };
         let settled = range.intersect(IndexRange::new(..first));
         let Some((start, end)) = range.intersect(IndexRange::new(first..)).bounds() else {
-            return (settled, Vec::new());
+            return Ok((settled, Vec::new()));
         };
         // Indexes of entries in memory, so they fit.
         let (start, end) = ((start - first) as usize, (end - first) as usize);
@@ -146,7 +198,8 @@ impl Recent {
             .range(start..=end)
             .enumerate()
             .take_while(within_cap);
-        (settled, inside.map(|(_, entry)| entry.clone()).collect())
+        let newer = inside.map(|(_, entry)| entry.clone()).collect();
+        Ok((settled, newer))
     }
 
     /// Checks that `batch` keeps the rules of [`Bounds`].
@@ -154,8 +207,12 @@ impl Recent {
         let mut after: HashMap<GroupId, Bounds> = HashMap::new();
         for op in &batch.ops {
             let group = op.group();
-            let bounds = after.entry(group).or_insert_with(|| self.bounds(group));
-            *bounds = bounds_after(*bounds, op).map_err(|error| error.with_group(group))?;
+            let bounds = match after.get(&group) {
+                Some(bounds) => *bounds,
+                None => self.bounds(group)?,
+            };
+            let bounds = bounds_after(bounds, op).map_err(|error| error.with_group(group))?;
+            after.insert(group, bounds);
         }
         Ok(())
     }
@@ -176,7 +233,15 @@ impl Recent {
 
     fn apply_op(&mut self, op: &Op) -> Result<()> {
         let id = op.group();
-        let Group { header, changes } = self.groups.entry(id).or_default();
+        let Group {
+            header,
+            damage,
+            changes,
+        } = self.groups.entry(id).or_default();
+        if damage.is_some() {
+            // What the journal has done to it cannot be told either.
+            return Ok(());
+        }
         let changes = changes.get_or_insert_with(|| {
             self.changed.push(id);
             let settled = header.bounds;
@@ -249,6 +314,7 @@ impl Recent {
             let Some(Group {
                 header,
                 changes: Some(changes),
+                ..
             }) = self.groups.get(&id)
             else {
                 continue;
@@ -270,15 +336,14 @@ impl Recent {
                 batch.put(&header_key(id), &value);
             }
         }
-        let groups = self
-            .groups
-            .values()
-            .filter(|group| !group.header.is_empty());
+        let groups = self.groups.values().filter(|group| group.exists());
         batch.put(
             layout::SEQUENCE,
             &layout::sequence(self.sequence, groups.count() as u64),
         );
-        batch.delete_range(journal_keys(0..=self.sequence));
+        if self.settled < self.sequence {
+            batch.delete_range(journal_keys(self.settled + 1..=self.sequence));
+        }
     }
 
     /// Takes note that what [`settle_into`](Self::settle_into) added is durable.
@@ -286,14 +351,22 @@ impl Recent {
         for id in self.changed.drain(..) {
             if let Some(group) = self.groups.get_mut(&id) {
                 group.changes = None;
-                if group.header.is_empty() {
+                if !group.exists() {
                     self.groups.remove(&id);
                 }
             }
         }
+        self.settled = self.sequence;
         self.bytes = 0;
         self.appended = 0;
         self.frees_space = false;
+    }
+}
+
+impl Group {
+    /// Whether the group has anything.
+    fn exists(&self) -> bool {
+        self.damage.is_some() || !self.header.is_empty()
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     ("raft-logstore-kv", &[CORE]),
@@ -34,7 +34,9 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "raft-logstore-openraft-0-9",
         ],
     ),
+    ("raft-logstore-cli", &["raft-logstore"]),
     ("raft-logstore-examples", &["raft-logstore"]),
+    ("custom-backend", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-bench", &["raft-logstore"]),
 ];
 

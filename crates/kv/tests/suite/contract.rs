@@ -247,6 +247,13 @@ fn a_purge_hides_the_entries_at_once_and_deletes_them_in_slices() {
         assert_eq!(store.bounds(GROUP).1, Some(9_991));
     }
     assert_eq!(left, [9_488, 7_440, 5_392, 3_344, 1_296, 10]);
+    // What is gone is noted, so that nobody has to look for it.
+    let low = layout::low_key(GROUP);
+    let record = store.engine.record(&low).unwrap();
+    assert_eq!(
+        envelope::open(&low, &record).unwrap(),
+        9_991u64.to_be_bytes()
+    );
     assert_eq!(store.backend.sequence().unwrap(), store.sequence);
     // With nothing to do, nothing is written.
     let writes = store.engine.writes();
@@ -639,6 +646,28 @@ fn a_key_of_the_wrong_length_is_reported() {
         .engine
         .damage(|map| drop(map.insert(b"logs-short".to_vec(), "record".into())));
     assert_eq!(store.open_again().unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_look_shows_the_other_groups_beside_a_damaged_one_and_writes_nothing() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 3), append(OTHER, 1, 3)]);
+    store.settle();
+    store.engine.flip_a_bit(&layout::header_key(GROUP));
+    assert!(store.open_again().is_err());
+
+    let looked_at = KvBackend::open_read_only(store.engine.clone()).unwrap();
+    assert_eq!(looked_at.groups().unwrap(), [GROUP, OTHER]);
+    let error = looked_at.bounds(GROUP).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.group()),
+        (ErrorKind::Corrupt, Some(GROUP))
+    );
+    assert_eq!(looked_at.bounds(OTHER).unwrap().last(), Some(3));
+    let writes = store.engine.writes();
+    let refused = looked_at.commit(&Batch::default()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ReadOnly);
+    assert_eq!(store.engine.writes(), writes);
 }
 
 #[test]
