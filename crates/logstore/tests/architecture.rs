@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests, too, state what they expect by unwrapping
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
@@ -165,4 +166,47 @@ fn below<'a>(metadata: &'a Metadata, member: &str) -> BTreeSet<&'a str> {
         .into_iter()
         .map(|id| metadata[id].name.as_str())
         .collect()
+}
+
+/// What compiles or looks for C.
+const BUILDS_C: [&str; 6] = ["autotools", "bindgen", "cc", "cmake", "pkg-config", "vcpkg"];
+
+#[test]
+fn the_default_build_needs_no_c_compiler() {
+    let below = |features: &[&str]| -> BTreeSet<String> {
+        let output = Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--package",
+                "raft-logstore",
+                "--edges",
+                "normal,build",
+            ])
+            .args(["--prefix", "none", "--format", "{p}", "--offline"])
+            .args(features)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let packages = String::from_utf8(output.stdout).unwrap();
+        let names = packages.lines().filter_map(|line| line.split(' ').next());
+        names.map(str::to_owned).collect()
+    };
+    let default = below(&[]);
+    assert!(
+        default.contains("redb"),
+        "the walk found nothing: {default:?}"
+    );
+    for package in BUILDS_C {
+        assert!(
+            !default.contains(package),
+            "the default build needs {package}"
+        );
+    }
+    // The one engine that needs it is found by the same walk.
+    assert!(below(&["--features", "heed"]).contains("cc"));
 }
