@@ -230,10 +230,11 @@ impl<E: KvEngine> Backend for KvBackend<E> {
         let mut entries = reader.entries(group, settled, max_bytes)?;
         if entries.last().map(|last| last.index) == settled.bounds().map(|(_, last)| last) {
             let used: u64 = entries.iter().map(|entry| entry.payload.len() as u64).sum();
-            let mut room = max_bytes.saturating_sub(used);
+            // `None` once the first entry alone was more than the cap: then not even an empty one fits.
+            let mut room = max_bytes.checked_sub(used);
             entries.extend(newer.into_iter().map_while(|entry| {
-                room = room.checked_sub(entry.payload.len() as u64)?;
-                Some(entry)
+                room = room?.checked_sub(entry.payload.len() as u64);
+                room.map(|_| entry)
             }));
         }
         Ok(entries)
