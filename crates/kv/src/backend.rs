@@ -2,7 +2,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 
 use bytes::Bytes;
 use raft_logstore_core::{
-    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, ReadOnly, Result,
+    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, ReadOnly, Result,
     StableKey,
 };
 
@@ -270,6 +270,8 @@ impl<E: KvEngine> Backend for KvBackend<E> {
             writer
                 .batch
                 .put_with(&key, |record| journal::encode(batch, record))?;
+            let appends = |op| matches!(op, &Op::Append { .. });
+            writer.batch.set_appends(batch.ops.iter().any(appends));
             self.flush(writer)?;
             self.recent_mut().apply(batch)
         })
