@@ -441,7 +441,7 @@ mod tests {
             let open = || Environment::open(dir.path(), 64 << 10, Access::Write).unwrap();
             let path = dir.path().join("data.mdb");
             // Small enough to become full now and then.
-            let engine = |environment| HeedEngine::new(environment, &path, Limits::new(1 << 20, 0), true);
+            let engine = |environment| HeedEngine::new(environment, &path, Limits::new(1 << 20), true);
             let mut database = engine(open());
             for (number, steps) in batches.iter().enumerate() {
                 let mut batch = KvBatch::new();

@@ -31,11 +31,12 @@ pub struct HeedConfig {
     /// the reads that use it have ended.
     pub map_size: u64,
 
-    /// How large the map, and with it the file, may become, in bytes: up to [`Self::MAX_MAP_SIZE`];
-    /// 1 TiB unless set. Beyond it a write fails with [`DiskFull`](ErrorKind::DiskFull). A purge, a
-    /// truncate and the drop of a group may use an eighth of it more, at least 16 MiB, so that a full
-    /// store can be purged, and a batch of up to 64 KiB, such as a vote, half of that. A file that is
-    /// larger already is opened all the same.
+    /// How much of the file appends may fill, in bytes: up to [`Self::MAX_MAP_SIZE`]; 1 TiB unless set.
+    /// Beyond it one fails with [`DiskFull`](ErrorKind::DiskFull); a commit of up to 64 KiB may use a
+    /// sixteenth more, at least 8 MiB. What appends nothing, such as a vote or a purge, and what was
+    /// committed and is put to its place is never refused: map and file may become larger by about as
+    /// much as that writes and an eighth, at least 16 MiB. A file that is larger already is opened all
+    /// the same.
     pub max_map_size: u64,
 
     /// Checks the structure of the file whenever it is opened; on unless set. Reads every page but those
@@ -135,7 +136,7 @@ impl HeedConfig {
         let environment = guard("open", &path, || {
             Environment::open(dir, whole_pages(map_size)?, access)
         })?;
-        let limits = Limits::new(self.max_map_size, used);
+        let limits = Limits::new(self.max_map_size);
         Ok(HeedEngine::new(
             environment,
             &path,
@@ -190,7 +191,7 @@ impl BackendConfig for HeedConfig {
         KvBackend::create(HeedEngine::new(
             environment,
             &path,
-            Limits::new(self.max_map_size, 0),
+            Limits::new(self.max_map_size),
             false,
         ))
     }

@@ -22,53 +22,67 @@ pub(crate) struct HeedEngine {
     failed: AtomicBool,
 }
 
-/// How large the map may become, in bytes, by what a batch does.
+/// How much of the file may be in use, in bytes, by what a batch does.
 ///
 /// LMDB needs free pages to free pages, so appends must not take the last ones: a store that is full must
-/// still be able to purge. A vote is small and may go on for longer than a large append.
+/// still be able to purge. Small ones may go on for longer than large ones. What appends nothing is never
+/// refused, and neither is what settles: it writes once more what a commit was allowed to put into the
+/// journal, before the pages of that are free again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// For any batch.
+    /// For any append.
     any: u64,
-    /// For a batch that puts no more than [`Self::SMALL`].
+    /// For a commit that puts no more than [`Self::SMALL`].
     small: u64,
-    /// For a batch that deletes.
-    delete: u64,
+    /// How far the file may grow for what is not refused, beside the records themselves.
+    reserve: u64,
 }
 
 impl Limits {
     /// In bytes of records.
-    const SMALL: usize = 64 << 10;
+    const SMALL: u64 = 64 << 10;
 
-    /// The least that is kept for batches that delete and small ones, in bytes.
+    /// The least reserve, in bytes.
     const MIN_RESERVE: u64 = 16 << 20;
 
-    /// The limits of a file that may become `max` bytes long, and of which `used` are in use or free
-    /// already: also a file that is too large can be purged.
-    pub(crate) fn new(max: u64, used: u64) -> Self {
+    /// How much a record takes in pages, at most: one of little more than half a page has a page to
+    /// itself, and pages may be half full.
+    const PAGES_PER_BYTE: u64 = 3;
+
+    /// The limits of a file that may become `max` bytes long.
+    pub(crate) fn new(max: u64) -> Self {
         let reserve = Self::MIN_RESERVE.max(max / 8);
         Self {
             any: max,
             small: max.saturating_add(reserve / 2),
-            delete: max.max(used).saturating_add(reserve),
+            reserve,
         }
     }
 
-    fn of(self, batch: &KvBatch) -> u64 {
-        let deletes = |op| !matches!(op, KvOp::Put { .. });
-        if batch.ops().any(deletes) {
-            self.delete
-        } else if put_bytes(batch) <= Self::SMALL {
+    /// The limit for `batch`, where `used` bytes of the file are in use or free already.
+    fn of(self, batch: &KvBatch, used: u64) -> u64 {
+        let put = put_bytes(batch);
+        let small = put <= Self::SMALL;
+        if batch.deletes() || (small && !batch.appends()) {
+            self.beyond(used, put)
+        } else if small {
             self.small
         } else {
             self.any
         }
     }
+
+    /// The limit for what is not refused: also a file that is too large can be purged.
+    fn beyond(self, used: u64, put: u64) -> u64 {
+        let room = put.saturating_mul(Self::PAGES_PER_BYTE);
+        let room = room.saturating_add(self.reserve);
+        self.any.max(used).saturating_add(room)
+    }
 }
 
-fn put_bytes(batch: &KvBatch) -> usize {
+fn put_bytes(batch: &KvBatch) -> u64 {
     let bytes = batch.ops().map(|op| match op {
-        KvOp::Put { record, .. } => record.len(),
+        KvOp::Put { record, .. } => record.len() as u64,
         _ => 0,
     });
     bytes.sum()
@@ -94,7 +108,13 @@ impl HeedEngine {
     }
 
     fn write_batch(&self, batch: &KvBatch) -> Result<(), Failure> {
-        let limit = self.limits.of(batch);
+        let used = self.environment.map()?.used_bytes;
+        let limit = self.limits.of(batch, used);
+        // A file that was allowed to grow beyond the limit has free pages that are not for everybody.
+        let in_use = used.saturating_sub(self.environment.free_bytes()?);
+        if in_use.saturating_add(put_bytes(batch)) > limit {
+            return Err(self.full().into());
+        }
         self.shrink(limit)?;
         let mut aged = false;
         loop {
@@ -108,7 +128,7 @@ impl HeedEngine {
                 continue;
             }
             let free = self.environment.free_bytes()?;
-            if aged || free <= put_bytes(batch) as u64 {
+            if aged || free <= put_bytes(batch) {
                 return Err(self.full().into());
             }
             self.age_free_pages()?;
@@ -145,6 +165,7 @@ impl HeedEngine {
         /// Before every key of a store.
         const KEY: &[u8] = b"!";
         let records = self.environment.records;
+        let limit = self.limits.beyond(self.environment.map()?.used_bytes, 0);
         loop {
             let aged = self.environment.write(|transaction| {
                 records.put(transaction, KEY, b"")?;
@@ -152,7 +173,7 @@ impl HeedEngine {
                 Ok(())
             });
             match aged {
-                Err(failure) if failure.is_map_full() && self.grow(self.limits.delete)? => {}
+                Err(failure) if failure.is_map_full() && self.grow(limit)? => {}
                 done => return done,
             }
         }
@@ -290,7 +311,7 @@ mod tests {
         let path = dir.path().join("data.mdb");
         (
             dir,
-            HeedEngine::new(environment, &path, Limits::new(1 << 30, 0), false),
+            HeedEngine::new(environment, &path, Limits::new(1 << 30), false),
         )
     }
 

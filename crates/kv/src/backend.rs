@@ -2,7 +2,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 
 use bytes::Bytes;
 use raft_logstore_core::{
-    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, ReadOnly, Result,
+    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, ReadOnly, Result,
     StableKey,
 };
 
@@ -230,10 +230,11 @@ impl<E: KvEngine> Backend for KvBackend<E> {
         let mut entries = reader.entries(group, settled, max_bytes)?;
         if entries.last().map(|last| last.index) == settled.bounds().map(|(_, last)| last) {
             let used: u64 = entries.iter().map(|entry| entry.payload.len() as u64).sum();
-            let mut room = max_bytes.saturating_sub(used);
+            // `None` once the first entry alone was more than the cap: then not even an empty one fits.
+            let mut room = max_bytes.checked_sub(used);
             entries.extend(newer.into_iter().map_while(|entry| {
-                room = room.checked_sub(entry.payload.len() as u64)?;
-                Some(entry)
+                room = room?.checked_sub(entry.payload.len() as u64);
+                room.map(|_| entry)
             }));
         }
         Ok(entries)
@@ -269,6 +270,8 @@ impl<E: KvEngine> Backend for KvBackend<E> {
             writer
                 .batch
                 .put_with(&key, |record| journal::encode(batch, record))?;
+            let appends = |op| matches!(op, &Op::Append { .. });
+            writer.batch.set_appends(batch.ops.iter().any(appends));
             self.flush(writer)?;
             self.recent_mut().apply(batch)
         })

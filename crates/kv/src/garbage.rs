@@ -44,16 +44,20 @@ impl Garbage {
         !self.pending.is_empty()
     }
 
-    /// Takes in the entries that a purge hides, and adds the deletion of the first of them to
-    /// `batch`: of all when they are few.
+    /// Takes in the entries that a purge hides. Adds the deletion of the first of them to `batch`, of all
+    /// when they are few, unless older garbage lies below: that goes first.
     pub(crate) fn add(&mut self, group: GroupId, hidden: IndexRange, batch: &mut KvBatch) {
         let Some((first, last)) = hidden.bounds() else {
             return;
         };
+        if let Some((_, end)) = self.pending.get_mut(&group) {
+            *end = last;
+            return;
+        }
         let end = last.min(first.saturating_add(SLICE - 1));
         delete(group, first, end, batch);
         if end < last {
-            self.pending.entry(group).or_insert((end + 1, last)).1 = last;
+            self.pending.insert(group, (end + 1, last));
         }
     }
 
@@ -98,5 +102,8 @@ impl Garbage {
 /// Adds the deletion of the lowest entries of a group, `first..=last`, and notes it.
 fn delete(group: GroupId, first: u64, last: u64, batch: &mut KvBatch) {
     batch.delete_range(layout::entry_keys(group, first..=last));
-    batch.put(&layout::low_key(group), &(last + 1).to_be_bytes());
+    batch.put(
+        &layout::low_key(group),
+        &last.saturating_add(1).to_be_bytes(),
+    );
 }

@@ -293,6 +293,20 @@ fn a_small_purge_leaves_nothing_behind() {
 }
 
 #[test]
+fn garbage_below_that_of_a_later_purge_is_found_again_after_a_crash() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 10_000)]);
+    store.settle();
+    for up_to in [5_000, 5_600, 5_700] {
+        store.commit([purge(GROUP, up_to)]);
+        assert!(store.backend.maintain().unwrap());
+    }
+    store.reopen();
+    while store.backend.maintain().unwrap() {}
+    assert_eq!(store.stored_entries(GROUP), 10_000 - 5_700);
+}
+
+#[test]
 fn a_floor_may_jump_over_any_number_of_indexes() {
     let mut store = Store::new();
     const FAR: u64 = 1 << 60;
@@ -377,6 +391,23 @@ fn a_read_honours_its_range_and_its_byte_cap() {
     assert!(read(IndexRange::new(..=2), u64::MAX).is_empty());
     assert!(read(IndexRange::new(10..), u64::MAX).is_empty());
     assert!(read(IndexRange::EMPTY, u64::MAX).is_empty());
+}
+
+#[test]
+fn the_byte_cap_counts_across_what_is_settled_and_what_is_not() {
+    let mut store = Store::new();
+    let append = |index, len| Op::Append {
+        group: GROUP,
+        entries: vec![Entry::new(index, vec![7; len])],
+    };
+    store.commit([append(1, 10)]);
+    store.settle();
+    store.commit([append(2, 0), append(3, 5)]);
+    for (cap, expected) in [(0, 1), (9, 1), (10, 2), (14, 2), (15, 3)] {
+        let range = IndexRange::new(..);
+        let entries = store.backend.read(GROUP, range, cap).unwrap();
+        assert_eq!(entries.len(), expected, "cap {cap}");
+    }
 }
 
 fn corrupt_at(error: &Error, group: GroupId, indexes: RangeInclusive<u64>) {
