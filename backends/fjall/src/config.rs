@@ -171,7 +171,7 @@ impl FjallConfig {
             .index_block_compression_policy(CompressionPolicy::disabled())
     }
 
-    /// Opens the database in `folder`, which holds one of ours.
+    /// Opens the database of `folder`, or the copy of it that `builder` names.
     fn open_engine(
         &self,
         folder: Folder<'_>,
@@ -194,7 +194,7 @@ impl FjallConfig {
                  raft-logstore; check the path",
             ));
         };
-        let engine = FjallEngine::new(database, records, self);
+        let engine = FjallEngine::new(path, database, records, self);
         engine.check_links(journals)?;
         Ok(engine)
     }
@@ -219,7 +219,7 @@ impl BackendConfig for FjallConfig {
             let records = database.keyspace(Folder::RECORDS, Self::records)?;
             Ok((database, records))
         })?;
-        KvBackend::create(FjallEngine::new(database, records, self))
+        KvBackend::create(FjallEngine::new(path, database, records, self))
     }
 
     fn open(&self, dir: &Path) -> Result<Box<dyn Backend>> {
@@ -245,7 +245,7 @@ impl BackendConfig for FjallConfig {
         let scratch = Scratch::copy(folder, &journals, lock)?;
         // Without threads, fjall recovers and does no more.
         let builder = self.builder(scratch.folder()).worker_threads_unchecked(0);
-        let engine = self.open_engine(scratch.folder(), builder, &journals)?;
+        let engine = self.open_engine(folder, builder, &journals)?;
         let backend = KvBackend::open_read_only(engine.with_scratch(scratch));
         Ok(Box::new(backend.map_err(|error| error.or_path(dir))?))
     }

@@ -37,7 +37,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct FjallEngine {
     /// `None` once closed.
     open: Option<(Database, Keyspace)>,
-    /// The folder of the database.
+    /// The folder of the database; when it is only looked at, the one that was copied.
     pub(crate) path: PathBuf,
     memtable_bytes: u64,
     compact_on_close: bool,
@@ -52,10 +52,15 @@ pub(crate) struct FjallEngine {
 impl FjallEngine {
     pub(crate) const NAME: &'static str = "fjall";
 
-    /// Wraps a new database.
-    pub(crate) fn new(database: Database, records: Keyspace, config: &FjallConfig) -> Self {
+    /// Wraps a new database of the folder `path`.
+    pub(crate) fn new(
+        path: PathBuf,
+        database: Database,
+        records: Keyspace,
+        config: &FjallConfig,
+    ) -> Self {
         Self {
-            path: database_path(&records),
+            path,
             open: Some((database, records)),
             memtable_bytes: config.memtable_bytes,
             compact_on_close: config.compact_on_close,
@@ -65,7 +70,7 @@ impl FjallEngine {
         }
     }
 
-    /// Sets the folder that the database is in for the time it is open.
+    /// Sets the temporary folder that the database is in for the time it is open.
     pub(crate) fn with_scratch(mut self, scratch: Scratch) -> Self {
         self._scratch = Some(scratch);
         self.compact_on_close = false;
@@ -264,12 +269,6 @@ impl FjallEngine {
         }
         Ok(())
     }
-}
-
-/// The folder of the database that a keyspace is in.
-fn database_path(records: &Keyspace) -> PathBuf {
-    let above = records.path().ancestors().nth(2);
-    above.unwrap_or(records.path()).to_owned()
 }
 
 impl KvEngine for FjallEngine {

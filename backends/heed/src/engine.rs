@@ -281,15 +281,9 @@ impl KvView for HeedView<'_> {
 
     fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visitor<'_>) -> Result<()> {
         guard("read", &self.engine.path, || {
-            let keys = between(keys.start(), keys.end());
             let records = self.engine.environment.records;
-            for pair in records.range(&self.reading.transaction, &keys)? {
-                let (key, record) = pair?;
-                if visit(key, record)?.is_break() {
-                    break;
-                }
-            }
-            Ok(())
+            self.reading
+                .scan(records, between(keys.start(), keys.end()), visit)
         })
     }
 }

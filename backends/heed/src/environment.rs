@@ -1,6 +1,7 @@
 #![allow(unsafe_code)] // LMDB maps a file, and heed asks for the promises that come with it.
 
 use std::fs::File;
+use std::ops::{Bound, Range};
 use std::path::Path;
 use std::ptr;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use heed::{
     WithoutTls,
 };
 use raft_logstore_core::{Error, ErrorKind, Result};
+use raft_logstore_kv::Visitor;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::error::Failure;
@@ -21,6 +23,9 @@ pub(crate) type Records = Database<'static, Bytes, Bytes>;
 
 /// How many reads may run at the same time.
 const MAX_READERS: u32 = 1024;
+
+/// From how many bytes of the map on a scan gives up the memory that it took.
+const LONG_SCAN: usize = 256 << 10;
 
 /// How long a map that has to grow waits for the reads that use it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +52,61 @@ pub(crate) enum Access {
 pub(crate) struct Reading<'a> {
     pub(crate) transaction: RoTxn<'a, WithoutTls>,
     _pass: Pass<'a>,
+}
+
+impl Reading<'_> {
+    /// Shows the records inside `keys` to `visit`, in order, until it breaks or fails.
+    ///
+    /// The pages that a scan has passed stay in the memory of the process, although the system could
+    /// take them back at any time: who reads a whole store, seems to need as much memory. So a long
+    /// scan gives them up when it ends. They stay in the cache of the system.
+    pub(crate) fn scan(
+        &self,
+        records: Records,
+        keys: (Bound<&[u8]>, Bound<&[u8]>),
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), Failure> {
+        let mut passed = usize::MAX..0;
+        let mut scan = || {
+            for pair in records.range(&self.transaction, &keys)? {
+                let (key, record) = pair?;
+                let place = record.as_ptr_range();
+                passed.start = passed.start.min(place.start as usize);
+                passed.end = passed.end.max(place.end as usize);
+                if visit(key, record)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let scanned = scan();
+        if passed.end.saturating_sub(passed.start) >= LONG_SCAN {
+            self.give_up(passed);
+        }
+        scanned
+    }
+
+    /// Gives up the memory of a part of the map, which begins and ends in records of this transaction.
+    #[cfg(target_os = "linux")]
+    fn give_up(&self, part: Range<usize>) {
+        use rustix::mm::{Advice, madvise};
+
+        let page_size = rustix::param::page_size();
+        let start = part.start / page_size * page_size;
+        let len = part.end.next_multiple_of(page_size) - start;
+        // SAFETY: both ends are in the map, which is whole pages long, in one piece, and stays where it
+        // is while this transaction holds its pass. It is a shared map of the file that nobody writes
+        // to (the flags are those of `open`, without `WRITE_MAP`), so no page holds what the file does
+        // not: whoever looks at one again, finds the same.
+        let given_up = unsafe { madvise(start as *mut _, len, Advice::LinuxDontNeed) };
+        if let Err(error) = given_up {
+            // It was only an offer.
+            tracing::debug!(%error, "the memory of the map was not given up");
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn give_up(&self, _: Range<usize>) {}
 }
 
 impl Environment {
@@ -222,5 +282,52 @@ mod tests {
                 environment.resize((1 + round % 7) << 20).unwrap();
             }
         });
+    }
+
+    /// How much of the file `path` is in the memory of this process, in KiB.
+    #[cfg(target_os = "linux")]
+    fn resident_kib(path: &Path) -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut of_file = maps
+            .lines()
+            .skip_while(|line| !line.ends_with(path.to_str().unwrap()));
+        let resident = of_file.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        resident.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_long_scan_gives_up_the_memory_it_took_and_what_was_read_stays_readable() {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = Environment::open(dir.path(), 64 << 20, Access::Write).unwrap();
+        let records = environment.records;
+        let written = environment.write(|transaction| {
+            for number in 0..40_000_u64 {
+                records.put(transaction, &number.to_be_bytes(), &[number as u8; 400])?;
+            }
+            Ok(())
+        });
+        written.unwrap();
+        let path = dir.path().join("data.mdb");
+        let reading = environment.read().unwrap();
+        let first = records.get(&reading.transaction, &[0; 8]).unwrap().unwrap();
+        for _ in 0..2 {
+            let (mut number, mut most) = (0_u64, 0);
+            let visit: &mut Visitor<'_> = &mut |key, record| {
+                assert_eq!(key, number.to_be_bytes());
+                assert!(record.iter().all(|byte| *byte == number as u8));
+                number += 1;
+                if number == 40_000 {
+                    most = resident_kib(&path);
+                }
+                Ok(std::ops::ControlFlow::Continue(()))
+            };
+            let all = (Bound::Unbounded, Bound::Unbounded);
+            reading.scan(records, all, visit).unwrap();
+            assert_eq!(number, 40_000);
+            let rest = resident_kib(&path);
+            assert!(most > 16_000 && rest < 1_000, "{most} KiB, then {rest} KiB");
+            assert_eq!(first, &[0; 400]);
+        }
     }
 }

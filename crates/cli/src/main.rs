@@ -26,18 +26,25 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{Cli, Command};
 use crate::outcome::Outcome;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // What an engine has to say of a damaged file is in the error that the store makes of it.
+    let ours = Targets::new().with_target("raft_logstore", LevelFilter::ERROR);
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_max_level(LevelFilter::ERROR)
         .with_ansi(io::stderr().is_terminal())
         .without_time()
         .with_target(false)
+        .finish()
+        .with(ours)
         .init();
     match panics::contain(|| run(cli)) {
         Ok(outcome) => outcome.into(),

@@ -49,7 +49,7 @@ struct Totals {
     disk_bytes: u64,
     /// Payloads and stable values.
     live_bytes: u64,
-    /// Free space in the backend's files, used again before they grow.
+    /// Free space in the backend's files, used again before they grow, as far as it takes disk space.
     reusable_bytes: u64,
     /// The rest: the engine's own structure, checksums, purged entries that are still to be removed.
     dead_bytes: u64,
@@ -147,7 +147,9 @@ fn totals(store: Inspection, rows: &[Row], disk_bytes: u64) -> Result<Totals> {
     let stable = rows.iter().flat_map(|row| &row.stable_keys);
     let live_bytes = rows.iter().map(|row| row.payload_bytes).sum::<u64>()
         + stable.map(|stable| stable.bytes).sum::<u64>();
-    let reusable_bytes = store.reusable_bytes()?;
+    // Free space of a file that has holes may be more than what the file takes.
+    let beside_live = disk_bytes.saturating_sub(live_bytes);
+    let reusable_bytes = store.reusable_bytes()?.min(beside_live);
     let totals = Totals {
         backend: store.name(),
         groups: rows.len() as u64,
@@ -157,9 +159,7 @@ fn totals(store: Inspection, rows: &[Row], disk_bytes: u64) -> Result<Totals> {
         disk_bytes,
         live_bytes,
         reusable_bytes,
-        dead_bytes: disk_bytes
-            .saturating_sub(live_bytes)
-            .saturating_sub(reusable_bytes),
+        dead_bytes: beside_live - reusable_bytes,
         sequence: store.sequence()?,
         watermark: store.acknowledged(),
     };

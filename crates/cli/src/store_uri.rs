@@ -12,9 +12,27 @@ pub(crate) struct StoreUri {
 }
 
 impl StoreUri {
-    /// Opens the store to look at it.
+    /// Opens the store to look at it, with a small cache unless the URI says how large.
+    ///
+    /// Who looks at a store reads it from one end to the other, so a large one would only take memory.
     pub(crate) fn inspect(&self) -> Result<Inspection> {
-        self.target.inspect()
+        /// Enough for what is read again and again: inner pages of trees.
+        #[cfg(any(feature = "redb", feature = "fjall"))]
+        const CACHE_BYTES: u64 = 16 << 20;
+
+        let options = self.text.split_once('?').map_or("", |(_, options)| options);
+        if options.contains("cache_bytes=") {
+            return self.target.inspect();
+        }
+        let mut target = self.target.clone();
+        match &mut target {
+            #[cfg(feature = "redb")]
+            Target::Redb { config, .. } => config.cache_bytes = CACHE_BYTES,
+            #[cfg(feature = "fjall")]
+            Target::Fjall { config, .. } => config.cache_bytes = CACHE_BYTES,
+            _ => {}
+        }
+        target.inspect()
     }
 
     /// What the URI opens.

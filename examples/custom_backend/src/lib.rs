@@ -4,15 +4,26 @@
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, Result};
 use raft_logstore_kv::{KvBackend, KvBatch, KvEngine, KvOp, KvView, Visitor};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params_from_iter};
 use tempfile::TempDir;
 
+const NAME: &str = "sqlite";
 const FILE: &str = "data.sqlite";
+
+// Freed pages go back to the file system with each commit. Blobs are ordered byte by byte.
+const CREATE: &str = "PRAGMA auto_vacuum = FULL;
+    CREATE TABLE records (key BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID";
+const PUT: &str = "REPLACE INTO records VALUES (?, ?)";
+const DELETE: &str = "DELETE FROM records WHERE key = ?";
+const DELETE_RANGE: &str = "DELETE FROM records WHERE key BETWEEN ? AND ?";
+const GET: &str = "SELECT record FROM records WHERE key = ?";
+const SCAN: &str = "SELECT key, record FROM records WHERE key BETWEEN ? AND ? ORDER BY key";
+const FREE: &str = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
 
 /// The way to open the backend. It has no options; a field here would be one, in a URI too.
 #[derive(Clone, Debug, Default)]
@@ -21,17 +32,14 @@ pub struct SqliteConfig;
 /// `create` makes the file and `open` never does: a store whose file went missing is reported.
 impl BackendConfig for SqliteConfig {
     fn name(&self) -> &'static str {
-        SqliteEngine::NAME
+        NAME
     }
 
     fn create(&self, dir: &Path) -> Result<()> {
         let path = dir.join(FILE);
-        // Freed pages go back to the file system with each commit. Keys are ordered byte by byte.
-        let sql = "PRAGMA auto_vacuum = FULL;
-            CREATE TABLE records (key BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID";
         Connection::open(&path)
-            .and_then(|database| database.execute_batch(sql))
-            .map_err(|error| translate("create", &path, error))?;
+            .and_then(|database| database.execute_batch(CREATE))
+            .map_err(failed("create", &path))?;
         KvBackend::create(SqliteEngine::open(path, None)?)
     }
 
@@ -57,61 +65,27 @@ impl BackendConfig for SqliteConfig {
 struct SqliteEngine {
     path: PathBuf,
     writer: Mutex<Connection>,
-    /// Connections for views: each view is a transaction, and has one for itself.
-    idle: Mutex<Vec<Connection>>,
     /// Where the database is, when it is a copy; removed last.
     _copy: Option<TempDir>,
 }
 
 impl SqliteEngine {
-    const NAME: &'static str = "sqlite";
-
-    fn open(path: PathBuf, _copy: Option<TempDir>) -> Result<Self> {
+    fn open(path: PathBuf, copy: Option<TempDir>) -> Result<Self> {
         if !path.is_file() {
-            let advice = "the data file is missing; restore the store from another replica";
             return Err(Error::new(ErrorKind::Corrupt, "open")
                 .with_path(path)
-                .with_advice(advice));
+                .with_advice("the data file is missing; restore the store from another replica"));
         }
-        let writer = connect(&path).map_err(|error| translate("open", &path, error))?;
-        let (writer, idle) = (Mutex::new(writer), Mutex::default());
+        let writer = connect(&path).map_err(failed("open", &path))?;
         Ok(Self {
             path,
-            writer,
-            idle,
-            _copy,
+            writer: Mutex::new(writer),
+            _copy: copy,
         })
-    }
-
-    fn failed(&self, operation: &'static str) -> impl Fn(rusqlite::Error) -> Error {
-        move |error| translate(operation, &self.path, error)
-    }
-
-    fn apply(&self, batch: &KvBatch) -> rusqlite::Result<()> {
-        let mut writer = lock(&self.writer);
-        let transaction = writer.transaction()?; // rolled back unless it is committed
-        for op in batch.ops() {
-            let sql = match op {
-                KvOp::Put { .. } => "REPLACE INTO records VALUES (?1, ?2)",
-                KvOp::Delete { .. } => "DELETE FROM records WHERE key = ?1",
-                KvOp::DeleteRange { .. } => "DELETE FROM records WHERE key BETWEEN ?1 AND ?2",
-            };
-            let mut statement = transaction.prepare_cached(sql)?;
-            match op {
-                KvOp::Put { key, record } => statement.execute(params![key, record])?,
-                KvOp::Delete { key } => statement.execute(params![key])?,
-                KvOp::DeleteRange { first, last } => statement.execute(params![first, last])?,
-            };
-        }
-        transaction.commit()
     }
 }
 
 /// Opens a connection whose commits are durable.
-///
-/// `WAL`: a commit is one append and one sync, and readers keep their snapshot meanwhile. `FULL`: that
-/// sync is done with every commit; with `NORMAL`, often chosen beside `WAL`, it waits for the next
-/// checkpoint, and a power cut takes acknowledged commits away. `EXTRA` adds nothing in this mode.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(path, flags)?;
@@ -121,112 +95,98 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     if mode != "wal" {
         return Err(rusqlite::Error::InvalidQuery);
     }
-    database.pragma_update(None, "synchronous", "FULL")?;
+    database.pragma_update(None, "synchronous", "FULL")?; // sync with every commit
     database.pragma_update(None, "fullfsync", true)?; // macOS: also out of the disk's own cache
     database.pragma_update(None, "cell_size_check", true)?; // damaged pages are noticed early
     database.pragma_update(None, "journal_size_limit", 4 << 20)?; // bytes, after a checkpoint
     Ok(database)
 }
 
-/// A transaction whose thread panicked was rolled back, so the connection is as good as before.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// An error of SQLite in the words of a store.
-fn translate(operation: &'static str, path: &Path, error: rusqlite::Error) -> Error {
-    let kind = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => ErrorKind::DiskFull,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Corrupt,
-        Some(ErrorCode::Unknown) => ErrorKind::Format, // there is no such table
-        Some(_) => ErrorKind::Io,
-        None => ErrorKind::Corrupt, // a value of another type than was written
-    };
-    Error::new(kind, operation)
-        .with_path(path)
-        .with_source(error)
+/// Puts an error of SQLite in the words of a store.
+fn failed(operation: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> Error {
+    move |error| {
+        let kind = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => ErrorKind::DiskFull,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Corrupt,
+            Some(ErrorCode::Unknown) => ErrorKind::Format, // there is no such table
+            Some(_) => ErrorKind::Io,
+            None => ErrorKind::Corrupt, // a value of another type than was written
+        };
+        let error = Error::new(kind, operation).with_source(error);
+        error.with_path(path)
+    }
 }
 
 impl KvEngine for SqliteEngine {
     type View<'a> = SqliteView<'a>;
 
     fn name(&self) -> &'static str {
-        Self::NAME
+        NAME
     }
 
+    /// A read transaction needs a connection for itself.
     fn view(&self) -> Result<SqliteView<'_>> {
-        let idle = lock(&self.idle).pop();
-        let begun = idle
-            .map_or_else(|| connect(&self.path), Ok)
-            .and_then(|database| {
-                // A transaction has its snapshot from its first read on.
-                database.execute_batch("BEGIN; SELECT 1 FROM records LIMIT 1")?;
-                Ok(database)
-            });
-        Ok(SqliteView(self, Some(begun.map_err(self.failed("read"))?)))
+        let begun = connect(&self.path).and_then(|database| {
+            // A transaction has its snapshot from its first read on.
+            database.execute_batch("BEGIN; SELECT 1 FROM records LIMIT 1")?;
+            Ok(database)
+        });
+        let database = begun.map_err(failed("read", &self.path))?;
+        Ok(SqliteView {
+            path: &self.path,
+            database,
+        })
     }
 
     fn write(&self, batch: &KvBatch) -> Result<()> {
-        self.apply(batch).map_err(self.failed("commit"))
+        // A transaction whose thread panicked was rolled back: the connection is as good as before.
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut write = || {
+            let transaction = writer.transaction()?; // rolled back unless it is committed
+            for op in batch.ops() {
+                let (sql, parameters) = match op {
+                    KvOp::Put { key, record } => (PUT, vec![key, record]),
+                    KvOp::Delete { key } => (DELETE, vec![key]),
+                    KvOp::DeleteRange { first, last } => (DELETE_RANGE, vec![first, last]),
+                };
+                let mut statement = transaction.prepare_cached(sql)?;
+                statement.execute(params_from_iter(parameters))?;
+            }
+            transaction.commit()
+        };
+        write().map_err(failed("commit", &self.path))
     }
 
     fn reusable_bytes(&self) -> Result<u64> {
-        let sql = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
-        let bytes = lock(&self.writer).query_row(sql, [], |row| row.get::<_, i64>(0));
-        Ok(bytes.map_err(self.failed("count pages"))?.unsigned_abs())
+        let view = self.view()?;
+        let bytes = view.database.query_row(FREE, [], |row| row.get(0));
+        let bytes: i64 = bytes.map_err(failed("count pages", &self.path))?;
+        Ok(bytes.unsigned_abs())
     }
 
     fn close(self) -> Result<()> {
-        lock(&self.idle).clear();
-        let writer = self
-            .writer
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        writer
-            .close()
-            .map_err(|(_, error)| translate("close", &self.path, error))
+        let writer = self.writer.into_inner();
+        let closed = writer.unwrap_or_else(PoisonError::into_inner).close();
+        closed.map_err(|(_, error)| failed("close", &self.path)(error))
     }
 }
 
-/// A read transaction, in a connection that goes back to the engine.
-struct SqliteView<'a>(&'a SqliteEngine, Option<Connection>);
-
-impl SqliteView<'_> {
-    fn statement(&self, sql: &str) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
-        self.1
-            .as_ref()
-            .expect("a view has its connection until it is dropped")
-            .prepare_cached(sql)
-    }
-}
-
-impl Drop for SqliteView<'_> {
-    fn drop(&mut self) {
-        // A connection that cannot end its transaction is closed.
-        if let Some(database) = self.1.take()
-            && database.execute_batch("ROLLBACK").is_ok()
-        {
-            lock(&self.0.idle).push(database);
-        }
-    }
+/// A read transaction: it ends with its connection.
+struct SqliteView<'a> {
+    path: &'a Path,
+    database: Connection,
 }
 
 impl KvView for SqliteView<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        let statement = self.statement("SELECT record FROM records WHERE key = ?1");
-        let record = statement.and_then(|mut get| {
-            get.query_row([key], |row| {
-                Ok(Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?))
-            })
-            .optional()
-        });
-        record.map_err(self.0.failed("read"))
+        let record = self.database.query_row(GET, [key], |row| row.get(0));
+        let record: Option<Vec<u8>> = record.optional().map_err(failed("read", self.path))?;
+        Ok(record.map(Bytes::from))
     }
 
     fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visitor<'_>) -> Result<()> {
-        let sql = "SELECT key, record FROM records WHERE key BETWEEN ?1 AND ?2 ORDER BY key";
-        let failed = self.0.failed("read");
-        let mut scan = self.statement(sql).map_err(&failed)?;
+        let failed = failed("read", self.path);
+        let mut scan = self.database.prepare(SCAN).map_err(&failed)?;
         let mut pairs = scan.query([*keys.start(), *keys.end()]).map_err(&failed)?;
         while let Some(pair) = pairs.next().map_err(&failed)? {
             let blob = |column| Ok(pair.get_ref(column)?.as_blob()?);

@@ -2,21 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 
 use futures_executor::block_on;
 use raft_logstore::{Completion, Entry, GroupId, LogStore, StableKey, StableStore};
 use tempfile::tempdir;
 
 use crate::support::{
-    append, aside, close, copy, damage, entry_key, fingerprint, open, run, sample, uri,
+    append, aside, close, content, copy, damage, entry_key, fingerprint, open, run, sample, uri,
 };
-
-/// Everything a store holds, as the program prints it.
-pub(crate) fn content(dir: &Path) -> [String; 2] {
-    let groups = run(["groups", &uri(dir), "--json"]).exits(0).stdout;
-    [groups, run(["dump", &uri(dir), "--json"]).exits(0).stdout]
-}
 
 #[test]
 fn a_copy_has_everything() {
@@ -25,7 +18,7 @@ fn a_copy_has_everything() {
     sample(&from);
     let ran = copy(&from, &to).exits(0);
     assert!(ran.stdout.contains("2012 entries in 7 groups"), "{ran:?}");
-    assert_eq!(content(&from), content(&to));
+    assert_eq!(content(&uri(&from)), content(&uri(&to)));
     assert!(!aside(&to).exists());
     // It is a store to go on with.
     let store = open(&to);

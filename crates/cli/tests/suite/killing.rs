@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use raft_logstore::StableKey;
 use tempfile::{TempDir, tempdir};
 
-use crate::copying::content;
 use crate::support::{
-    append, aside, close, copy, damage, entry_key, open, purge, run, set, start, uri,
+    SCHEMES, append, aside, close, content, copy, copy_between, damage, entry_key, open, open_uri,
+    purge, run, set, start, uri, uri_of,
 };
 
 /// Makes a store that takes a while to copy: 40 MB, some five commits of a copy.
-fn large(dir: &Path) {
-    let store = open(dir);
+fn large(uri: &str) {
+    let store = open_uri(uri);
     for group in 1..=10 {
         purge(&store, group, 5);
         append(&store, group, 7, 2000, 2000);
@@ -36,8 +36,8 @@ fn commits(store: &Path) -> u64 {
 }
 
 /// Starts a copy and kills it as soon as `when` holds. Says whether it was killed before its end.
-fn kill(from: &Path, to: &Path, when: impl Fn() -> bool) -> bool {
-    let mut child = start(["copy", "--from", &uri(from), "--to", &uri(to)]);
+fn kill(from: &str, to: &str, when: impl Fn() -> bool) -> bool {
+    let mut child = start(["copy", "--from", from, "--to", to]);
     let deadline = Instant::now() + Duration::from_secs(60);
     while !when() && child.try_wait().unwrap().is_none() {
         assert!(Instant::now() < deadline, "the copy does not get on");
@@ -51,9 +51,9 @@ fn kill(from: &Path, to: &Path, when: impl Fn() -> bool) -> bool {
 fn half_done() -> (TempDir, std::path::PathBuf, std::path::PathBuf) {
     let dir = tempdir().unwrap();
     let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-    large(&from);
+    large(&uri(&from));
     let store = aside(&to).join("store");
-    assert!(kill(&from, &to, || commits(&store) >= 2));
+    assert!(kill(&uri(&from), &uri(&to), || commits(&store) >= 2));
     (dir, from, to)
 }
 
@@ -61,7 +61,7 @@ fn half_done() -> (TempDir, std::path::PathBuf, std::path::PathBuf) {
 fn a_killed_copy_goes_on_at_whatever_moment_it_was_killed() {
     let dir = tempdir().unwrap();
     let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-    large(&from);
+    large(&uri(&from));
     let (workplace, store) = (aside(&to), aside(&to).join("store"));
     let mut kills = 0;
     // What is there for a moment only may be missed.
@@ -72,13 +72,13 @@ fn a_killed_copy_goes_on_at_whatever_moment_it_was_killed() {
         store.clone(),
         store.join("redb.new"),
     ] {
-        kills += u32::from(kill(&from, &to, || part.exists() || made()));
+        kills += u32::from(kill(&uri(&from), &uri(&to), || part.exists() || made()));
         assert!(!to.exists());
     }
     // Then after each of some commits; what was durable is not done again.
     for _ in 0..3 {
         let before = commits(&store);
-        if !kill(&from, &to, || commits(&store) > before) {
+        if !kill(&uri(&from), &uri(&to), || commits(&store) > before) {
             break;
         }
         kills += 1;
@@ -90,14 +90,35 @@ fn a_killed_copy_goes_on_at_whatever_moment_it_was_killed() {
     // Then while it compares, which it does with the store closed.
     let before = commits(&store);
     let closed = || fs::read(store.join("LOCK")).is_ok_and(|note| note == b"closed");
-    kills += u32::from(kill(&from, &to, || commits(&store) > before && closed()));
+    kills += u32::from(kill(&uri(&from), &uri(&to), || {
+        commits(&store) > before && closed()
+    }));
     assert!(kills >= 5, "{kills} kills");
     if !to.exists() || workplace.exists() {
         copy(&from, &to).exits(0);
     }
     assert!(!workplace.exists());
-    assert_eq!(content(&from), content(&to));
+    assert_eq!(content(&uri(&from)), content(&uri(&to)));
     run(["check", &uri(&to)]).exits(0);
+}
+
+#[test]
+fn a_killed_copy_to_another_backend_goes_on() {
+    for (at, from_scheme) in SCHEMES.iter().enumerate() {
+        let dir = tempdir().unwrap();
+        let target = dir.path().join("to");
+        let from = uri_of(from_scheme, &dir.path().join("from"));
+        let to = uri_of(SCHEMES[(at + 1) % SCHEMES.len()], &target);
+        large(&from);
+        let store = aside(&target).join("store");
+        assert!(kill(&from, &to, || commits(&store) >= 2));
+        assert!(!target.exists());
+        let before = commits(&store);
+        copy_between(&from, &to).exits(0);
+        assert_eq!(content(&from), content(&to));
+        assert!(commits(&target) > before, "{from} started over to {to}");
+        run(["check", &to]).exits(0);
+    }
 }
 
 #[test]
@@ -110,7 +131,7 @@ fn a_copy_of_a_source_that_has_changed_is_refused() {
     assert!(!to.exists());
     fs::remove_dir_all(aside(&to)).unwrap();
     copy(&from, &to).exits(0);
-    assert_eq!(content(&from), content(&to));
+    assert_eq!(content(&uri(&from)), content(&uri(&to)));
 }
 
 #[test]
@@ -179,7 +200,7 @@ fn a_copy_that_was_killed_while_it_cleaned_up_is_whole() {
     let ran = copy(&from, &to).exits(0);
     assert!(ran.stdout.contains("is a whole copy"), "{ran:?}");
     assert!(!aside(&to).exists());
-    assert_eq!(content(&from), content(&to));
+    assert_eq!(content(&uri(&from)), content(&uri(&to)));
 
     // A target that came from elsewhere meanwhile is not taken for the copy.
     fs::create_dir(aside(&to)).unwrap();

@@ -6,6 +6,7 @@
 mod benching;
 mod checking;
 mod copying;
+mod engines;
 mod killing;
 mod reading;
 mod refusing;

@@ -7,12 +7,20 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use futures_executor::block_on;
-use raft_logstore::redb::RedbConfig;
 use raft_logstore::{
-    Entry, GroupId, LogStoreExt, MAX_INDEX, StableKey, StableStoreExt, Store, StoreConfig,
+    Entry, GroupId, LogStoreExt, MAX_INDEX, StableKey, StableStoreExt, Store, StoreConfig, Target,
 };
 use redb::ReadableTable;
 use serde_json::Value;
+
+/// The backends of this build, by the schemes of their URIs. Most tests use the first.
+pub(crate) const SCHEMES: &[&str] = &[
+    "redb",
+    #[cfg(feature = "heed")]
+    "heed",
+    #[cfg(feature = "fjall")]
+    "fjall",
+];
 
 /// What a run of the program came to.
 #[derive(Debug)]
@@ -81,11 +89,24 @@ pub(crate) fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
 }
 
 pub(crate) fn uri(dir: &Path) -> String {
-    format!("redb:{}", dir.display())
+    uri_of(SCHEMES[0], dir)
+}
+
+pub(crate) fn uri_of(scheme: &str, dir: &Path) -> String {
+    format!("{scheme}:{}", dir.display())
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) -> Ran {
-    run(["copy", "--from", &uri(from), "--to", &uri(to)])
+    copy_between(&uri(from), &uri(to))
+}
+
+pub(crate) fn copy_between(from: &str, to: &str) -> Ran {
+    run(["copy", "--from", from, "--to", to])
+}
+
+/// Everything a store holds, as the program prints it.
+pub(crate) fn content(uri: &str) -> [String; 2] {
+    ["groups", "dump"].map(|command| run([command, uri, "--json"]).exits(0).stdout)
 }
 
 /// Where a copy to `to` is made.
@@ -94,11 +115,15 @@ pub(crate) fn aside(to: &Path) -> PathBuf {
 }
 
 pub(crate) fn open(dir: &Path) -> Store {
+    open_uri(&uri(dir))
+}
+
+pub(crate) fn open_uri(uri: &str) -> Store {
     let config = StoreConfig {
         max_entry_bytes: 128 << 20,
         ..StoreConfig::default()
     };
-    block_on(Store::open(dir, RedbConfig::default(), config)).unwrap()
+    block_on(uri.parse::<Target>().unwrap().open(config)).unwrap()
 }
 
 /// Appends `count` entries of `bytes` bytes from `first` on, all of them different.
@@ -132,7 +157,12 @@ pub(crate) const KINDS: u64 = 0;
 
 /// Makes a store that has logs and groups of every shape.
 pub(crate) fn sample(dir: &Path) {
-    let store = open(dir);
+    sample_at(&uri(dir));
+}
+
+/// Makes the store of [`sample`] with any backend.
+pub(crate) fn sample_at(uri: &str) {
+    let store = open_uri(uri);
     let payloads: [&[u8]; 5] = [
         b"some text",
         b"\x81\xa3key\x93\x01\xc0\xc4\x01\xff",
