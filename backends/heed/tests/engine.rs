@@ -810,3 +810,26 @@ fn the_options_are_read_from_text_and_a_misspelt_one_is_an_error() {
     );
     assert!(read(r#"{"mapsize": 2097152}"#).is_err());
 }
+
+#[test]
+fn a_log_that_is_purged_as_it_is_written_does_not_grow_whatever_the_batches() {
+    let (dir, config) = created(HeedConfig::default());
+    let backend = config.open(dir.path()).unwrap();
+    let (mut last, mut random) = (0, 12_345_u64);
+    for cycle in 1..=40 {
+        while last < cycle * 2048 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let to = (last + 1 + (random >> 33) % 2048).min(cycle * 2048);
+            let batch = append_sized(GROUP, last + 1, to, 4096);
+            commit(&*backend, vec![batch]).unwrap();
+            last = to;
+        }
+        commit(&*backend, vec![purge(GROUP, last - 10)]).unwrap();
+        while backend.maintain().unwrap() {}
+    }
+    // 2,048 entries of two pages, and as much again on their way.
+    let len = fs::metadata(file(dir.path())).unwrap().len();
+    assert!(len < 30 * MIB, "{len}");
+}

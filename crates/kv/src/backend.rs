@@ -9,7 +9,7 @@ use raft_logstore_core::{
 use crate::garbage::{Garbage, SLICE};
 use crate::reader::Reader;
 use crate::recent::{Recent, StableValue};
-use crate::{KvBatch, KvEngine, format, journal, layout};
+use crate::{KvBatch, KvEngine, format, journal};
 
 /// How much may be in the journal before a commit settles it first, in bytes of memory.
 const JOURNAL_BYTES: u64 = 2 << 20;
@@ -19,8 +19,8 @@ const GARBAGE_SLICE: u64 = 4 * SLICE;
 
 /// A [`Backend`] over any [`KvEngine`].
 ///
-/// A commit is one record: the whole batch, put at the end of a journal inside the engine, whatever
-/// number of groups it is about. What the journal holds is kept in memory as well and read from
+/// A commit is one record, or a few when it is large: the whole batch, put at the end of a journal inside
+/// the engine, whatever number of groups it is about. What the journal holds is kept in memory as well and read from
 /// there. From time to time the journal is *settled*: everything in it goes to its place in key order,
 /// in one engine write that empties the journal. So a commit touches few pages of a B-tree, and a
 /// settle fills whole ones.
@@ -32,7 +32,7 @@ const GARBAGE_SLICE: u64 = 4 * SLICE;
 ///
 /// # Cost of an operation
 ///
-/// * A commit is one engine write of one record. When the journal has grown to 2 MiB, a commit
+/// * A commit is one engine write of one record for each 256 KiB. When the journal has grown to 2 MiB, a commit
 ///   settles it first, in a second engine write.
 /// * A purge is visible with its commit. When it is settled, at most 512 indexes are deleted,
 ///   however long the purged prefix is; the rest goes with [`maintain`](Backend::maintain), 2,048
@@ -54,6 +54,8 @@ pub struct KvBackend<E> {
 struct Writer {
     garbage: Garbage,
     batch: KvBatch,
+    /// The operations of a commit on their way into `batch`.
+    encoded: Vec<u8>,
     /// Whether anything was written since the store was opened.
     has_written: bool,
     /// Why the last write failed. Then nobody knows what the engine holds.
@@ -266,10 +268,7 @@ impl<E: KvEngine> Backend for KvBackend<E> {
             if self.recent().bytes() >= JOURNAL_BYTES {
                 self.settle(writer)?;
             }
-            let key = layout::journal_key(batch.sequence);
-            writer
-                .batch
-                .put_with(&key, |record| journal::encode(batch, record))?;
+            journal::put(batch, &mut writer.encoded, &mut writer.batch)?;
             let appends = |op| matches!(op, &Op::Append { .. });
             writer.batch.set_appends(batch.ops.iter().any(appends));
             self.flush(writer)?;

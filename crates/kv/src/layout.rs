@@ -12,8 +12,9 @@
 //!                                                             backend's name in ASCII
 //! "stor-" "sequence"                                13        u64: number of the last settled commit,
 //!                                                             then u64: how many groups it left
-//! "wlog-" <commit u64>                              13        the journal: the operations of a commit
-//!                                                             that is not settled yet
+//! "wlog-" <commit u64> <part u32>                   17        the journal: u32: how many parts, then a
+//!                                                             part of the operations of a commit that is
+//!                                                             not settled yet
 //! ```
 //!
 //! A commit is put into the journal, whose keys sort after all others. A settle writes what its
@@ -67,6 +68,7 @@ pub const SEQUENCE: &[u8] = b"stor-sequence";
 pub(crate) const PREFIX_LEN: usize = 5;
 const GROUP_END: usize = PREFIX_LEN + 8;
 const ENTRY_KEY_LEN: usize = GROUP_END + 8;
+const JOURNAL_KEY_LEN: usize = GROUP_END + 4;
 
 /// Sorts after every name of a stable key, which is ASCII.
 const AFTER_NAMES: u8 = 0xff;
@@ -100,23 +102,28 @@ pub fn entry_index(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(index.try_into().ok()?))
 }
 
-/// The key of a commit in the journal.
-pub fn journal_key(commit: u64) -> [u8; GROUP_END] {
-    let mut key = [0; GROUP_END];
+/// The key of a part of a commit in the journal; the first is 0.
+pub fn journal_key(commit: u64, part: u32) -> [u8; JOURNAL_KEY_LEN] {
+    let mut key = [0; JOURNAL_KEY_LEN];
     key[..PREFIX_LEN].copy_from_slice(JOURNAL);
-    key[PREFIX_LEN..].copy_from_slice(&commit.to_be_bytes());
+    key[PREFIX_LEN..GROUP_END].copy_from_slice(&commit.to_be_bytes());
+    key[GROUP_END..].copy_from_slice(&part.to_be_bytes());
     key
 }
 
 /// The keys of the commits `commits` in the journal, both ends included.
-pub fn journal_keys(commits: RangeInclusive<u64>) -> RangeInclusive<[u8; GROUP_END]> {
-    journal_key(*commits.start())..=journal_key(*commits.end())
+pub fn journal_keys(commits: RangeInclusive<u64>) -> RangeInclusive<[u8; JOURNAL_KEY_LEN]> {
+    journal_key(*commits.start(), 0)..=journal_key(*commits.end(), u32::MAX)
 }
 
-/// The number of the commit stored under `key`; `None` when that is not a key of the journal.
-pub fn journal_commit(key: &[u8]) -> Option<u64> {
-    let commit = key.strip_prefix(JOURNAL)?;
-    Some(u64::from_be_bytes(commit.try_into().ok()?))
+/// The number of the commit of which a part is stored under `key`, and that of the part; `None` when it
+/// is not a key of the journal.
+pub fn journal_part(key: &[u8]) -> Option<(u64, u32)> {
+    let (commit, part) = key.strip_prefix(JOURNAL)?.split_first_chunk()?;
+    Some((
+        u64::from_be_bytes(*commit),
+        u32::from_be_bytes(part.try_into().ok()?),
+    ))
 }
 
 /// The key of a stable key of a group.

@@ -1,3 +1,4 @@
+use std::mem;
 use std::ops::{ControlFlow, RangeInclusive};
 
 use bytes::Bytes;
@@ -107,21 +108,33 @@ impl<V: KvView> Reader<V> {
         };
         let keys = layout::journal_keys(settled.saturating_add(1)..=u64::MAX);
         let mut last = settled;
+        // The parts of the commit after `last` that were met.
+        let mut met = 0;
+        let mut encoded = Vec::new();
         self.scan(keys.start()..=keys.end(), |key, record| {
-            let sequence = layout::journal_commit(key).ok_or_else(|| foreign(key))?;
-            if last.checked_add(1) != Some(sequence) {
+            let (sequence, part) = layout::journal_part(key).ok_or_else(|| foreign(key))?;
+            if last.checked_add(1) != Some(sequence) || part != met {
                 return Err(corrupt(last.saturating_add(1), "is missing"));
             }
-            let value = envelope::open(key, record)
-                .ok_or_else(|| corrupt(sequence, "fails its checksum"))?;
-            let ops = journal::decode(Bytes::copy_from_slice(value))
+            let value = envelope::open(key, record).and_then(journal::part);
+            let (parts, part) = value.ok_or_else(|| corrupt(sequence, "fails its checksum"))?;
+            encoded.extend_from_slice(part);
+            met += 1;
+            if met < parts {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let ops = journal::decode(mem::take(&mut encoded).into())
                 .ok_or_else(|| corrupt(sequence, "cannot be what was written"))?;
             visit(Batch { sequence, ops }).map_err(|error| {
                 corrupt(sequence, "does not follow from the one before").with_source(error)
             })?;
-            last = sequence;
+            (last, met) = (sequence, 0);
             Ok(ControlFlow::Continue(()))
-        })
+        })?;
+        if met > 0 {
+            return Err(corrupt(last.saturating_add(1), "is missing in part"));
+        }
+        Ok(())
     }
 
     /// The value of a stable key that is set.

@@ -1,7 +1,8 @@
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
-use raft_logstore_core::{Result, envelope};
+use raft_logstore_core::envelope;
 
 /// The bytes of memory that a cleared batch keeps for the next commit.
 const KEEP_BYTES: usize = 4 << 20;
@@ -86,24 +87,17 @@ impl KvBatch {
         envelope::seal(key, value, &mut self.arena);
     }
 
-    /// Stores what `write` appends to the buffer under `key`, sealed.
-    ///
-    /// # Errors
-    ///
-    /// Those of `write`; nothing is stored then.
-    pub(crate) fn put_with(
-        &mut self,
-        key: &[u8],
-        write: impl FnOnce(&mut Vec<u8>) -> Result<()>,
-    ) -> Result<()> {
+    /// Seals the value that `parts` make together and stores it under `key`.
+    pub(crate) fn put_parts(&mut self, key: &[u8], parts: [&[u8]; 2]) {
         self.key(Kind::Put, key);
-        let start = self.arena.len();
-        let written = envelope::seal_with(key, &mut self.arena, write);
-        if written.is_err() {
-            self.ops.pop();
-            self.arena.truncate(start - key.len());
+        let sealed = envelope::seal_with(key, &mut self.arena, |out| {
+            parts.iter().for_each(|part| out.extend_from_slice(part));
+            Ok::<_, Infallible>(())
+        });
+        match sealed {
+            Ok(()) => {}
+            Err(never) => match never {},
         }
-        written
     }
 
     /// Removes `key`.

@@ -567,19 +567,22 @@ fn a_commit_missing_from_the_journal_is_reported_and_a_lost_last_one_is_not_coun
     }
     // One before the last: what follows cannot stand on it.
     for commit in [1, 3] {
-        let record = store.engine.record(&layout::journal_key(commit)).unwrap();
-        store.lose(&[layout::journal_key(commit).to_vec()]);
+        let record = store
+            .engine
+            .record(&layout::journal_key(commit, 0))
+            .unwrap();
+        store.lose(&[layout::journal_key(commit, 0).to_vec()]);
         let error = store.open_again().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(
             error.to_string().contains(&format!("commit {commit} ")),
             "{error}"
         );
-        let key = layout::journal_key(commit).to_vec();
+        let key = layout::journal_key(commit, 0).to_vec();
         store.engine.damage(|map| drop(map.insert(key, record)));
     }
     // The last: only the watermark of a store knows that there was one more.
-    store.lose(&[layout::journal_key(4).to_vec()]);
+    store.lose(&[layout::journal_key(4, 0).to_vec()]);
     store.reopen();
     assert_eq!(
         (store.bounds(GROUP).2, store.backend.sequence().unwrap()),
@@ -593,17 +596,52 @@ fn a_flipped_bit_in_the_journal_is_reported() {
     store.commit([append(GROUP, 1, 9)]);
     store.commit([put(GROUP, "vote")]);
     for commit in [1, 2] {
-        store.engine.flip_a_bit(&layout::journal_key(commit));
+        store.engine.flip_a_bit(&layout::journal_key(commit, 0));
         let error = store.open_again().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(
             error.to_string().contains(&format!("commit {commit} ")),
             "{error}"
         );
-        store.engine.flip_a_bit(&layout::journal_key(commit));
+        store.engine.flip_a_bit(&layout::journal_key(commit, 0));
     }
     store.reopen();
     assert_eq!(store.indexes(GROUP), (1..=9).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_large_commit_is_read_back_from_its_parts_and_none_may_be_missing() {
+    let mut store = Store::new();
+    let entries = (1..=10)
+        .map(|index| Entry::new(index, vec![index as u8; 100_000]))
+        .collect();
+    store.commit([Op::Append {
+        group: GROUP,
+        entries,
+    }]);
+    store.commit([put(GROUP, "vote")]);
+    let before = store
+        .backend
+        .read(GROUP, IndexRange::new(..), u64::MAX)
+        .unwrap();
+    store.reopen();
+    let after = store.backend.read(GROUP, IndexRange::new(..), u64::MAX);
+    assert_eq!(after.unwrap(), before);
+    // Also the last part of the last commit.
+    store.lose(&[layout::journal_key(2, 0).to_vec()]);
+    for part in 0..4 {
+        let key = layout::journal_key(1, part);
+        let record = store.engine.record(&key).unwrap();
+        assert!(record.len() <= 256 << 10);
+        store.lose(&[key.to_vec()]);
+        let error = store.open_again().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("commit 1 "), "{error}");
+        store
+            .engine
+            .damage(|map| drop(map.insert(key.to_vec(), record)));
+    }
+    assert_eq!(store.engine.record(&layout::journal_key(1, 4)), None);
 }
 
 #[test]
