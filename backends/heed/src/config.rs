@@ -1,6 +1,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, Result};
 use raft_logstore_kv::KvBackend;
@@ -11,6 +12,7 @@ use crate::compact::remove_leftover;
 use crate::engine::{HeedEngine, Limits};
 use crate::environment::{Access, Environment, whole_pages};
 use crate::error::{corrupt, guard};
+use crate::looks;
 use crate::meta::Meta;
 
 /// The options of the heed backend, and the way to open it.
@@ -134,7 +136,11 @@ impl HeedConfig {
             Access::Look => (used, false),
         };
         let environment = guard("open", &path, || {
-            Environment::open(dir, whole_pages(map_size)?, access)
+            let map_bytes = whole_pages(map_size)?;
+            match access {
+                Access::Write => Ok(Arc::new(Environment::open(dir, map_bytes, access)?)),
+                Access::Look => looks::open(dir, map_bytes),
+            }
         })?;
         let limits = Limits::new(self.max_map_size);
         Ok(HeedEngine::new(

@@ -1,5 +1,6 @@
 use std::ops::{Bound, RangeInclusive};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -10,10 +11,11 @@ use raft_logstore_kv::{KvBatch, KvEngine, KvOp, KvView, Visitor};
 use crate::compact::put_in_place;
 use crate::environment::{Environment, Reading, whole_pages};
 use crate::error::{Failure, guard};
+use crate::looks;
 
 /// An open LMDB file as a [`KvEngine`].
 pub(crate) struct HeedEngine {
-    pub(crate) environment: Environment,
+    pub(crate) environment: Arc<Environment>,
     /// The file.
     pub(crate) path: PathBuf,
     limits: Limits,
@@ -93,13 +95,13 @@ impl HeedEngine {
 
     /// Wraps an environment; `path` is that of its file.
     pub(crate) fn new(
-        environment: Environment,
+        environment: impl Into<Arc<Environment>>,
         path: &Path,
         limits: Limits,
         compact_on_close: bool,
     ) -> Self {
         Self {
-            environment,
+            environment: environment.into(),
             path: path.to_owned(),
             limits,
             compact_on_close,
@@ -251,7 +253,7 @@ impl KvEngine for HeedEngine {
             Ok(None)
         };
         let path = self.path;
-        self.environment.close();
+        looks::close(self.environment);
         let compacted = compacted.and_then(|new| match new {
             Some(new) => put_in_place(&new, &path),
             None => Ok(()),

@@ -10,6 +10,7 @@ mod engine;
 mod environment;
 mod error;
 mod gate;
+mod looks;
 mod meta;
 
 pub use config::HeedConfig;
