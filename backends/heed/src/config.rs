@@ -12,6 +12,7 @@ use crate::engine::{HeedEngine, Limits};
 use crate::environment::{Access, Environment, whole_pages};
 use crate::error::{corrupt, guard};
 use crate::meta::Meta;
+use crate::shared::SharedEnvironment;
 
 /// The options of the heed backend, and the way to open it.
 ///
@@ -133,7 +134,11 @@ impl HeedConfig {
             Access::Look => (used, false),
         };
         let environment = guard("open", &path, || {
-            Environment::open(dir, whole_pages(map_size)?, access)
+            let map_bytes = whole_pages(map_size)?;
+            match access {
+                Access::Write => Ok(Environment::open(dir, map_bytes, access)?.into()),
+                Access::Look => SharedEnvironment::look(dir, &path, map_bytes),
+            }
         })?;
         let limits = Limits::new(self.max_map_size, used);
         Ok(HeedEngine::new(

@@ -8,12 +8,13 @@ use raft_logstore_core::{Error, ErrorKind, Result};
 use raft_logstore_kv::{KvBatch, KvEngine, KvOp, KvView, Visitor};
 
 use crate::compact::put_in_place;
-use crate::environment::{Environment, Reading, whole_pages};
+use crate::environment::{Reading, whole_pages};
 use crate::error::{Failure, guard};
+use crate::shared::SharedEnvironment;
 
 /// An open LMDB file as a [`KvEngine`].
 pub(crate) struct HeedEngine {
-    pub(crate) environment: Environment,
+    pub(crate) environment: SharedEnvironment,
     /// The file.
     pub(crate) path: PathBuf,
     limits: Limits,
@@ -79,13 +80,13 @@ impl HeedEngine {
 
     /// Wraps an environment; `path` is that of its file.
     pub(crate) fn new(
-        environment: Environment,
+        environment: impl Into<SharedEnvironment>,
         path: &Path,
         limits: Limits,
         compact_on_close: bool,
     ) -> Self {
         Self {
-            environment,
+            environment: environment.into(),
             path: path.to_owned(),
             limits,
             compact_on_close,
@@ -274,7 +275,7 @@ mod tests {
     use raft_logstore_core::envelope;
     use tempfile::TempDir;
 
-    use crate::environment::Access;
+    use crate::environment::{Access, Environment};
 
     use super::*;
 

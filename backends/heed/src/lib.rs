@@ -11,5 +11,6 @@ mod environment;
 mod error;
 mod gate;
 mod meta;
+mod shared;
 
 pub use config::HeedConfig;
