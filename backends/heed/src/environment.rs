@@ -66,13 +66,13 @@ impl Reading<'_> {
         keys: (Bound<&[u8]>, Bound<&[u8]>),
         visit: &mut Visitor<'_>,
     ) -> Result<(), Failure> {
-        let mut passed = usize::MAX..0;
+        let (mut start, mut end) = (usize::MAX, 0);
         let mut scan = || {
             for pair in records.range(&self.transaction, &keys)? {
                 let (key, record) = pair?;
                 let place = record.as_ptr_range();
-                passed.start = passed.start.min(place.start as usize);
-                passed.end = passed.end.max(place.end as usize);
+                start = start.min(place.start as usize);
+                end = end.max(place.end as usize);
                 if visit(key, record)?.is_break() {
                     break;
                 }
@@ -80,8 +80,8 @@ impl Reading<'_> {
             Ok(())
         };
         let scanned = scan();
-        if passed.end.saturating_sub(passed.start) >= LONG_SCAN {
-            self.give_up(passed);
+        if end.saturating_sub(start) >= LONG_SCAN {
+            self.give_up(start..end);
         }
         scanned
     }

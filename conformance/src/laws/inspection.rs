@@ -93,7 +93,14 @@ fn look(bed: &TestBed<'_>, subject: &dyn InspectedSubject, dir: &Path) -> LawRes
         "commits that the watermark tells"
     );
 
-    // Nobody can write.
+    // Others may look as well, but nobody can write.
+    let second = subject.inspect(dir)?;
+    ensure_eq!(
+        second.sequence()?,
+        store.sequence()?,
+        "commits that a second look finds"
+    );
+    second.close()?;
     let batch = Batch {
         sequence: store.sequence()? + 1,
         ops: vec![Op::DropGroup { group: GROUP }],

@@ -9,7 +9,7 @@ use crate::directory::Directory;
 ///
 /// Not a byte of the directory is changed, so a full or read-only disk will do, and what a store
 /// that lost commits still has can be seen. The directory is locked meanwhile: nobody can open it as a
-/// [`Store`](crate::Store), while other processes may look as well. Everything here blocks on the disk.
+/// [`Store`](crate::Store), while others may look as well. Everything here blocks on the disk.
 ///
 /// ```
 /// # use raft_logstore_core::{BackendConfig, ErrorKind, Result};
