@@ -556,9 +556,9 @@ fn a_full_store_can_be_purged_and_goes_on(#[case] bytes: usize, #[case] entries:
             2
         );
         backend.close().unwrap();
-        // Small batches may go half of 16 MiB beyond the maximum; a purge needs little.
+        // A settle and a purge delete, so they may go 16 MiB beyond the maximum, and no further.
         let len = fs::metadata(file(dir.path())).unwrap().len();
-        assert!(len <= 11 * MIB, "round {round}: {len}");
+        assert!(len <= 18 * MIB, "round {round}: {len}");
     }
     // A larger map is all it takes.
     let config = config.with_max_map_size(256 * MIB);
