@@ -37,7 +37,7 @@ struct Cli {
     )]
     backends: Vec<String>,
     /// Print one JSON array of rows instead of a table.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, overrides_with = "json")]
     json: bool,
 }
 

@@ -14,8 +14,8 @@ use crate::{KvBatch, KvEngine, format, journal};
 /// How much may be in the journal before a commit settles it first, in bytes of memory.
 const JOURNAL_BYTES: u64 = 2 << 20;
 
-/// How many indexes of garbage one call of [`Backend::maintain`] deletes, and one settle at least.
-const GARBAGE_SLICE: u64 = 4 * SLICE;
+/// How many indexes of garbage one settle deletes at least.
+const GARBAGE_PER_SETTLE: u64 = 4 * SLICE;
 
 /// A [`Backend`] over any [`KvEngine`].
 ///
@@ -35,8 +35,8 @@ const GARBAGE_SLICE: u64 = 4 * SLICE;
 /// * A commit is one engine write of one record for each 256 KiB. When the journal has grown to 2 MiB, a commit
 ///   settles it first, in a second engine write.
 /// * A purge is visible with its commit. When it is settled, at most 512 indexes are deleted,
-///   however long the purged prefix is; the rest goes with [`maintain`](Backend::maintain), 2,048
-///   indexes a call, and with later settles, twice as many as were appended and at least as many.
+///   however long the purged prefix is; the rest goes with [`maintain`](Backend::maintain), 512
+///   indexes a call, and with later settles, twice as many as were appended and at least 2,048.
 /// * A truncate and the drop of a group delete all their records when they are settled, so dropping a
 ///   group with a long log takes time in proportion to it; purge it first, and let `maintain` work,
 ///   where that matters.
@@ -177,7 +177,7 @@ impl<E: KvEngine> KvBackend<E> {
     fn settle(&self, writer: &mut Writer) -> Result<()> {
         // Garbage goes first: it is what the settled records hold below the floors, and the journal
         // may have dropped a group and written the same indexes anew.
-        let budget = GARBAGE_SLICE.max(2 * self.recent().appended());
+        let budget = GARBAGE_PER_SETTLE.max(2 * self.recent().appended());
         self.collect_garbage(writer, budget)?;
         self.recent()
             .settle_into(&mut writer.batch, &mut writer.garbage);
@@ -286,7 +286,7 @@ impl<E: KvEngine> Backend for KvBackend<E> {
             if !writer.garbage.is_pending() {
                 return self.engine.maintain();
             }
-            self.collect_garbage(writer, GARBAGE_SLICE)?;
+            self.collect_garbage(writer, SLICE)?;
             // The groups looked at may turn out to be clean: then there is nothing to sync.
             if !writer.batch.is_empty() {
                 self.flush(writer)?;

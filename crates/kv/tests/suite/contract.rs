@@ -237,16 +237,17 @@ fn a_purge_hides_the_entries_at_once_and_deletes_them_in_slices() {
     assert_eq!(store.indexes(GROUP), (9_991..=10_000).collect::<Vec<_>>());
     assert_eq!(store.stored_entries(GROUP), 10_000);
     // When there is time they go, a bounded number in each write, also after reopening.
-    let mut left = vec![];
-    for opened_again in [false, true, false, false, false, false] {
-        if opened_again {
+    let (mut stored, mut slices) = (10_000, 0);
+    while store.backend.maintain().unwrap() {
+        let left = store.stored_entries(GROUP);
+        assert!(stored - left <= 512, "{stored} to {left}");
+        assert_eq!(store.bounds(GROUP).1, Some(9_991));
+        (stored, slices) = (left, slices + 1);
+        if slices == 7 {
             store.reopen();
         }
-        assert!(store.backend.maintain().unwrap());
-        left.push(store.stored_entries(GROUP));
-        assert_eq!(store.bounds(GROUP).1, Some(9_991));
     }
-    assert_eq!(left, [9_488, 7_440, 5_392, 3_344, 1_296, 10]);
+    assert_eq!((stored, slices), (10, 20));
     // What is gone is noted, so that nobody has to look for it.
     let low = layout::low_key(GROUP);
     let record = store.engine.record(&low).unwrap();
@@ -329,7 +330,7 @@ fn a_floor_may_jump_over_any_number_of_indexes() {
     }
     store.settle();
     assert_eq!(store.stored_entries(GROUP), 2);
-    assert!(calls < 5, "{calls} slices for 2,500 entries");
+    assert!(calls < 10, "{calls} slices for 2,500 entries");
 }
 
 #[test]
