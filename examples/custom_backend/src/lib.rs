@@ -1,3 +1,4 @@
+//! A backend on SQLite; with the feature `sqlite` its tutorial is here.
 #![cfg_attr(feature = "sqlite", doc = include_str!("../README.md"))]
 #![cfg(feature = "sqlite")]
 
