@@ -17,28 +17,18 @@ pub const OVERHEAD: usize = 4;
 
 /// Appends the record for `value` stored under `key` to `out`. Copies the value once.
 pub fn seal(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.reserve(OVERHEAD + value.len());
-    out.extend_from_slice(&checksum(key, value).to_le_bytes());
-    out.extend_from_slice(value);
+    seal_parts(key, &[value], out);
 }
 
-/// Appends the record for the value that `write` appends to `out`, stored under `key`: for a value
-/// that is made in place.
-///
-/// # Errors
-///
-/// Those of `write`; what is in `out` beyond its old end is then of no use.
-pub fn seal_with<E>(
-    key: &[u8],
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-) -> Result<(), E> {
+/// As [`seal`], for the value that `parts` make one after the other.
+pub fn seal_parts(key: &[u8], parts: &[&[u8]], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; OVERHEAD]);
-    write(out)?;
+    for part in parts {
+        out.extend_from_slice(part);
+    }
     let (head, value) = out[start..].split_at_mut(OVERHEAD);
     head.copy_from_slice(&checksum(key, value).to_le_bytes());
-    Ok(())
 }
 
 /// The value inside `record`, or `None` when the record is not what was sealed under `key`.

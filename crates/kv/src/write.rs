@@ -1,4 +1,3 @@
-use std::convert::Infallible;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
@@ -90,14 +89,7 @@ impl KvBatch {
     /// Seals the value that `parts` make together and stores it under `key`.
     pub(crate) fn put_parts(&mut self, key: &[u8], parts: [&[u8]; 2]) {
         self.key(Kind::Put, key);
-        let sealed = envelope::seal_with(key, &mut self.arena, |out| {
-            parts.iter().for_each(|part| out.extend_from_slice(part));
-            Ok::<_, Infallible>(())
-        });
-        match sealed {
-            Ok(()) => {}
-            Err(never) => match never {},
-        }
+        envelope::seal_parts(key, &parts, &mut self.arena);
     }
 
     /// Removes `key`.
