@@ -1,9 +1,9 @@
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use fjall::LsmError;
 use raft_logstore_core::{Error, ErrorKind, Result};
+use raft_logstore_kv::contain;
 
 pub(crate) const RESTORE: &str = "restore the store from another replica or a backup";
 
@@ -18,21 +18,18 @@ pub(crate) fn guard<T>(
     path: &Path,
     work: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(Failure::Store(error))) => Err(error),
-        Ok(Err(Failure::Fjall(error))) => Err(translate(operation, error).with_path(path)),
-        Err(panic) => {
-            let message = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            Err(Error::new(ErrorKind::Corrupt, operation)
+    let panicked = |message: &str| {
+        let advice = format!("fjall gave up on its files ({message}); {RESTORE}");
+        Failure::Store(
+            Error::new(ErrorKind::Corrupt, operation)
                 .with_path(path)
-                .with_advice(format!("fjall gave up on its files ({message}); {RESTORE}")))
-        }
-    }
+                .with_advice(advice),
+        )
+    };
+    contain(work, panicked).map_err(|failure| match failure {
+        Failure::Store(error) => error,
+        Failure::Fjall(error) => translate(operation, error).with_path(path),
+    })
 }
 
 /// Why work inside [`guard`] stopped.
