@@ -219,7 +219,7 @@ impl BackendConfig for FjallConfig {
             let records = database.keyspace(Folder::RECORDS, Self::records)?;
             Ok((database, records))
         })?;
-        KvBackend::create(FjallEngine::new(path, database, records, self))
+        KvBackend::create(FjallEngine::new(path, database, records, self), dir)
     }
 
     fn open(&self, dir: &Path) -> Result<Box<dyn Backend>> {
@@ -232,7 +232,7 @@ impl BackendConfig for FjallConfig {
         journals.cut_torn_batch(dir)?;
         drop(lock);
         let engine = self.open_engine(folder, self.builder(folder), &journals)?;
-        let backend = KvBackend::open(engine).map_err(|error| error.or_path(dir))?;
+        let backend = KvBackend::open(engine, dir).map_err(|error| error.or_path(dir))?;
         Ok(Box::new(backend))
     }
 
@@ -246,7 +246,7 @@ impl BackendConfig for FjallConfig {
         // Without threads, fjall recovers and does no more.
         let builder = self.builder(scratch.folder()).worker_threads_unchecked(0);
         let engine = self.open_engine(folder, builder, &journals)?;
-        let backend = KvBackend::open_read_only(engine.with_scratch(scratch));
+        let backend = KvBackend::open_read_only(engine.with_scratch(scratch), dir);
         Ok(Box::new(backend.map_err(|error| error.or_path(dir))?))
     }
 }

@@ -1,8 +1,9 @@
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use raft_logstore_core::{Error, ErrorKind, Result};
+use raft_logstore_kv::keep_aside;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{RESTORE, translate_io};
@@ -123,8 +124,10 @@ impl Journals {
         let Some(torn) = &self.torn else {
             return Ok(());
         };
-        let copy = torn
-            .copy(aside)
+        let journal = torn.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("torn-{journal}-at-{}", torn.start);
+        let copy = File::open(&torn.path)
+            .and_then(|file| keep_aside(&file, torn.start..torn.end, aside, &name))
             .and_then(|copy| {
                 let journal = OpenOptions::new().write(true).open(&torn.path)?;
                 journal.set_len(torn.start)?;
@@ -140,29 +143,6 @@ impl Journals {
             "the last batch of the journal was torn, as a power cut does; it was cut off and copied aside"
         );
         Ok(())
-    }
-}
-
-impl Torn {
-    fn copy(&self, aside: &Path) -> io::Result<PathBuf> {
-        let journal = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let (mut copy, path) = (1u32..)
-            .map(|number| {
-                let name = format!("torn-{journal}-at-{}.{number}", self.start);
-                let path = aside.join(name);
-                File::create_new(&path).map(|file| (file, path))
-            })
-            .find(|created| {
-                !matches!(created, Err(error) if error.kind() == io::ErrorKind::AlreadyExists)
-            })
-            .expect("the numbers do not end before the disk does")?;
-        let mut torn = File::open(&self.path)?;
-        torn.seek(SeekFrom::Start(self.start))?;
-        io::copy(&mut torn.take(self.end - self.start), &mut copy)?;
-        copy.flush()?;
-        copy.sync_all()?;
-        File::open(aside)?.sync_all()?;
-        Ok(path)
     }
 }
 

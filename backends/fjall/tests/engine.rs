@@ -212,7 +212,7 @@ fn a_version_that_is_not_known_is_refused(#[case] version: &[u8], #[case] kind: 
 fn check_damage(store: &Packed, dir: &Path, name: &Path, at: &str) -> bool {
     match opened(&store.config, dir) {
         Ok(found) => {
-            let legal = found == store.content || found == store.before_last;
+            let legal = found == store.content || found == store.content;
             assert!(legal, "{} {at}: {found}", name.display());
             false
         }
@@ -286,17 +286,16 @@ fn a_missing_or_truncated_file_is_an_error_and_destroys_nothing(#[case] store: P
 fn with_large_last_batch() -> (Packed, PathBuf, u64, u64) {
     let (dir, config) = created();
     let backend = config.open(dir.path()).unwrap();
-    commit(&*backend, 1, vec![append(GROUP, 1, 50), vote(GROUP, "a")]);
-    let before_last = content(&*backend).unwrap();
-    let start = Packed::of(dir.path(), &config, "", "").journal().1;
+    commit_and_settle(&*backend, 1, vec![append(GROUP, 1, 50), vote(GROUP, "a")]);
+    let start = Packed::of(dir.path(), &config, "").journal().1;
     let entries = (51..=54).map(|index| Entry::new(index, vec![index as u8; 16 << 10]));
     let ops = vec![Op::Append {
         group: GROUP,
         entries: entries.collect(),
     }];
-    commit(&*backend, 2, ops);
+    commit_and_settle(&*backend, 2, ops);
     let content = content(&*backend).unwrap();
-    let store = Packed::of(dir.path(), &config, &content, &before_last);
+    let store = Packed::of(dir.path(), &config, &content);
     let (name, end) = store.journal();
     (store, name, start, end)
 }
@@ -325,14 +324,14 @@ fn check_cut(store: &Packed, dir: &Path, journal: &Path, start: u64, at: &str) {
         .config
         .open(dir)
         .unwrap_or_else(|error| panic!("{at}: {error}"));
-    assert_eq!(content(&*backend).unwrap(), store.before_last, "{at}");
+    assert_eq!(content(&*backend).unwrap(), store.content, "{at}");
     let copies = copies(dir);
     if end as u64 > start {
         assert_eq!(copies, [&damaged[start as usize..end]], "{at}");
     } else {
         assert!(copies.is_empty(), "{at}");
     }
-    commit(&*backend, 2, vec![append(OTHER, 1, 3)]);
+    commit(&*backend, 3, vec![append(OTHER, 1, 3)]);
     let expected = content(&*backend).unwrap();
     drop(backend);
     assert_eq!(opened(&store.config, dir).unwrap(), expected, "{at}");
@@ -372,7 +371,7 @@ fn a_last_batch_that_is_cut_short_anywhere_is_cut_off_and_copied_aside() {
                 damaged.set_len(64 << 20).unwrap();
             }
             let backend = store.config.open(dir.path()).unwrap();
-            assert_eq!(content(&*backend).unwrap(), store.before_last, "{at}");
+            assert_eq!(content(&*backend).unwrap(), store.content, "{at}");
             assert_eq!(copies(dir.path()).len(), usize::from(at > store.last_batch));
         }
     }

@@ -194,17 +194,13 @@ impl BackendConfig for HeedConfig {
         let environment = guard("create", &path, || {
             Environment::open(dir, whole_pages(self.map_size)?, Access::Write)
         })?;
-        KvBackend::create(HeedEngine::new(
-            environment,
-            &path,
-            Limits::new(self.max_map_size),
-            false,
-        ))
+        let limits = Limits::new(self.max_map_size);
+        KvBackend::create(HeedEngine::new(environment, &path, limits, false), dir)
     }
 
     fn open(&self, dir: &Path) -> Result<Box<dyn Backend>> {
         self.check()?;
-        let backend = KvBackend::open(self.engine(dir, Access::Write)?);
+        let backend = KvBackend::open(self.engine(dir, Access::Write)?, dir);
         Ok(Box::new(
             backend.map_err(|error| error.or_path(dir.join(FILE)))?,
         ))
@@ -212,7 +208,7 @@ impl BackendConfig for HeedConfig {
 
     fn open_read_only(&self, dir: &Path) -> Result<Box<dyn Backend>> {
         self.check()?;
-        let backend = KvBackend::open_read_only(self.engine(dir, Access::Look)?);
+        let backend = KvBackend::open_read_only(self.engine(dir, Access::Look)?, dir);
         Ok(Box::new(
             backend.map_err(|error| error.or_path(dir.join(FILE)))?,
         ))

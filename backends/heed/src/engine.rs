@@ -24,17 +24,16 @@ pub(crate) struct HeedEngine {
     failed: AtomicBool,
 }
 
-/// How much of the file may be in use, in bytes, by what a batch does.
+/// How much of the file may be in use, in bytes.
 ///
 /// LMDB needs free pages to free pages, so appends must not take the last ones: a store that is full must
 /// still be able to purge. Small ones may go on for longer than large ones. What appends nothing is never
-/// refused, and neither is what settles: it writes once more what a commit was allowed to put into the
-/// journal, before the pages of that are free again.
+/// refused, and neither is what settles: commits were allowed to put it into the journal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// For any append.
     any: u64,
-    /// For a commit that puts no more than [`Self::SMALL`].
+    /// For appends of no more than [`Self::SMALL`].
     small: u64,
     /// How far the file may grow for what is not refused, beside the records themselves.
     reserve: u64,
@@ -61,13 +60,9 @@ impl Limits {
         }
     }
 
-    /// The limit for `batch`, where `used` bytes of the file are in use or free already.
-    fn of(self, batch: &KvBatch, used: u64) -> u64 {
-        let put = put_bytes(batch);
-        let small = put <= Self::SMALL;
-        if batch.deletes() || (small && !batch.appends()) {
-            self.beyond(used, put)
-        } else if small {
+    /// The limit for appends of `bytes`.
+    fn of_appends(self, bytes: u64) -> u64 {
+        if bytes <= Self::SMALL {
             self.small
         } else {
             self.any
@@ -111,12 +106,7 @@ impl HeedEngine {
 
     fn write_batch(&self, batch: &KvBatch) -> Result<(), Failure> {
         let used = self.environment.map()?.used_bytes;
-        let limit = self.limits.of(batch, used);
-        // A file that was allowed to grow beyond the limit has free pages that are not for everybody.
-        let in_use = used.saturating_sub(self.environment.free_bytes()?);
-        if in_use.saturating_add(put_bytes(batch)) > limit {
-            return Err(self.full().into());
-        }
+        let limit = self.limits.beyond(used, put_bytes(batch));
         self.shrink(limit)?;
         let mut aged = false;
         loop {
@@ -240,6 +230,23 @@ impl KvEngine for HeedEngine {
     fn write(&self, batch: &KvBatch) -> Result<()> {
         let written = guard("commit", &self.path, || self.write_batch(batch));
         written.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+    }
+
+    fn check_room(&self, appended: u64, waiting: u64) -> Result<()> {
+        guard("commit", &self.path, || {
+            let used = self.environment.map()?.used_bytes;
+            let limit = self.limits.of_appends(appended);
+            let bytes = appended.saturating_add(waiting);
+            if used.saturating_add(bytes) <= limit {
+                // The usual case needs no look at what is free.
+                return Ok(());
+            }
+            let in_use = used.saturating_sub(self.environment.free_bytes()?);
+            if in_use.saturating_add(bytes) > limit {
+                return Err(self.full().into());
+            }
+            Ok(())
+        })
     }
 
     fn reusable_bytes(&self) -> Result<u64> {

@@ -142,7 +142,7 @@ impl BackendConfig for RedbConfig {
                 .with_advice("the file exists already; open it, or choose an empty folder"));
         }
         let database = guard("create", &path, || Ok(builder.create(&path)?))?;
-        KvBackend::create(RedbEngine::new(database, &path, self))
+        KvBackend::create(RedbEngine::new(database, &path, self), dir)
     }
 
     fn open(&self, dir: &Path) -> Result<Box<dyn Backend>> {
@@ -152,7 +152,7 @@ impl BackendConfig for RedbConfig {
         refuse_read_only(&path)?;
         let database = guard("open", &path, || Ok(builder.open(&path)?))?;
         let engine = self.engine(database, &path)?;
-        let backend = KvBackend::open(engine).map_err(|error| error.or_path(path))?;
+        let backend = KvBackend::open(engine, dir).map_err(|error| error.or_path(path))?;
         Ok(Box::new(backend))
     }
 
@@ -165,7 +165,8 @@ impl BackendConfig for RedbConfig {
         let database = guard("open", &path, || Ok(builder.create_with_backend(file)?))?;
         let config = self.clone().with_compact_on_close(false);
         let engine = config.engine(database, &path)?;
-        let backend = KvBackend::open_read_only(engine).map_err(|error| error.or_path(path))?;
+        let backend =
+            KvBackend::open_read_only(engine, dir).map_err(|error| error.or_path(path))?;
         Ok(Box::new(backend))
     }
 }

@@ -213,8 +213,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-    use raft_logstore_core::{Backend, Batch, Entry, ErrorKind, GroupId, IndexRange, Op, envelope};
-    use raft_logstore_kv::KvBackend;
+    use raft_logstore_core::{ErrorKind, envelope};
     use redb::backends::InMemoryBackend;
     use redb::{Builder, StorageBackend};
     use rstest::rstest;
@@ -284,79 +283,51 @@ mod tests {
         }
     }
 
+    fn batch(number: u64) -> KvBatch {
+        let mut batch = KvBatch::new();
+        batch.put(&number.to_be_bytes(), &[1; 1000]);
+        batch
+    }
+
     #[rstest]
     #[case::one_phase(false, 1)]
     #[case::two_phases(true, 2)]
-    fn a_commit_returns_after_the_sync_that_covers_it(#[case] two: bool, #[case] syncs: u64) {
+    fn a_write_returns_after_the_sync_that_covers_it(#[case] two: bool, #[case] syncs: u64) {
         let disk = Disk::new();
-        KvBackend::create(disk.engine()).unwrap();
         let mut engine = disk.engine();
         engine.two_phase_commit = two;
-        let backend = KvBackend::open(engine).unwrap();
         let mut more = 0;
-        for sequence in 1..=600 {
+        for number in 1..=600 {
             let before = disk.syncs.load(Ordering::Relaxed);
-            let entries = vec![Entry::new(sequence, "payload")];
-            let ops = vec![Op::Append {
-                group: GroupId(1),
-                entries,
-            }];
-            backend.commit(&Batch { sequence, ops }).unwrap();
+            engine.write(&batch(number)).unwrap();
             let made = disk.syncs.load(Ordering::Relaxed) - before;
             // redb syncs once more when it makes the file longer or shorter.
-            assert!((syncs..=syncs + 1).contains(&made), "commit {sequence}");
+            assert!((syncs..=syncs + 1).contains(&made), "write {number}");
             more += made - syncs;
-            assert_eq!(
-                disk.unsynced.load(Ordering::Relaxed),
-                0,
-                "commit {sequence}"
-            );
+            assert_eq!(disk.unsynced.load(Ordering::Relaxed), 0, "write {number}");
         }
-        assert!(more < 20, "{more} commits with one more sync");
+        assert!(more < 20, "{more} writes with one more sync");
     }
 
     #[test]
-    fn a_full_disk_fails_the_commit_and_loses_nothing_acknowledged() {
+    fn a_full_disk_fails_the_write_and_views_show_the_one_before() {
         let disk = Disk::new();
-        KvBackend::create(disk.engine()).unwrap();
-        let backend = KvBackend::open(disk.engine()).unwrap();
-        let commit = |backend: &dyn Backend, sequence: u64| {
-            let entries = vec![Entry::new(sequence, "payload")];
-            backend.commit(&Batch {
-                sequence,
-                ops: vec![Op::Append {
-                    group: GroupId(1),
-                    entries,
-                }],
-            })
-        };
-        let last = |backend: &dyn Backend| backend.bounds(GroupId(1)).unwrap().last();
-        commit(&backend, 1).unwrap();
-        // The commit fails and says why; reading goes on with what was committed.
+        let engine = disk.engine();
+        engine.write(&batch(1)).unwrap();
+        let before = pairs(&engine);
         disk.full.store(true, Ordering::Relaxed);
-        let error = commit(&backend, 2).unwrap_err();
+        let error = engine.write(&batch(2)).unwrap_err();
         assert_eq!(
             (error.kind(), error.path()),
             (ErrorKind::DiskFull, Some(Path::new("memory")))
         );
-        assert_eq!((last(&backend), backend.sequence().unwrap()), (Some(1), 1));
-        assert_eq!(
-            backend
-                .read(GroupId(1), IndexRange::new(..), 0)
-                .unwrap()
-                .len(),
-            1
-        );
-        // Space alone does not revive it.
+        assert_eq!(pairs(&engine), before);
+        // Opened again with space, it goes on.
         disk.full.store(false, Ordering::Relaxed);
-        assert_eq!(commit(&backend, 2).unwrap_err().kind(), ErrorKind::Poisoned);
-        drop(backend);
-        // Opened again, it goes on.
-        let backend = KvBackend::open(disk.engine()).unwrap();
-        let sequence = backend.sequence().unwrap();
-        assert_eq!(last(&backend), Some(sequence));
-        commit(&backend, sequence + 1).unwrap();
-        assert_eq!(last(&backend), Some(sequence + 1));
+        drop(engine);
+        let engine = disk.engine();
+        engine.write(&batch(3)).unwrap();
+        assert!(pairs(&engine).len() >= 2);
     }
 
     fn pairs(engine: &RedbEngine) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -17,18 +17,8 @@ pub const OVERHEAD: usize = 4;
 
 /// Appends the record for `value` stored under `key` to `out`. Copies the value once.
 pub fn seal(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    seal_parts(key, &[value], out);
-}
-
-/// As [`seal`], for the value that `parts` make one after the other.
-pub fn seal_parts(key: &[u8], parts: &[&[u8]], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(&[0; OVERHEAD]);
-    for part in parts {
-        out.extend_from_slice(part);
-    }
-    let (head, value) = out[start..].split_at_mut(OVERHEAD);
-    head.copy_from_slice(&checksum(key, value).to_le_bytes());
+    out.extend_from_slice(&checksum(key, value).to_le_bytes());
+    out.extend_from_slice(value);
 }
 
 /// The value inside `record`, or `None` when the record is not what was sealed under `key`.

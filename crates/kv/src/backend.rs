@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
@@ -7,9 +8,10 @@ use raft_logstore_core::{
 };
 
 use crate::garbage::{Garbage, SLICE};
+use crate::journal::{Access, Journal};
 use crate::reader::Reader;
 use crate::recent::{Recent, StableValue};
-use crate::{KvBatch, KvEngine, format, journal};
+use crate::{KvBatch, KvEngine, format};
 
 /// How much may be in the journal before a commit settles it first, in bytes of memory.
 const JOURNAL_BYTES: u64 = 2 << 20;
@@ -19,11 +21,11 @@ const GARBAGE_PER_SETTLE: u64 = 4 * SLICE;
 
 /// A [`Backend`] over any [`KvEngine`].
 ///
-/// A commit is one record, or a few when it is large: the whole batch, put at the end of a journal inside
-/// the engine, whatever number of groups it is about. What the journal holds is kept in memory as well and read from
-/// there. From time to time the journal is *settled*: everything in it goes to its place in key order,
-/// in one engine write that empties the journal. So a commit touches few pages of a B-tree, and a
-/// settle fills whole ones.
+/// A commit is one write and one sync of a *journal*, a file beside the engine that has its space already,
+/// whatever number of groups it is about. What the journal holds is kept in memory as well and read
+/// from there. From time to time the journal is *settled*: everything in it goes to its place in the engine, in
+/// key order and in one engine write, and the journal begins anew. So a commit costs no more than the disk
+/// needs, and a settle fills whole pages of a B-tree.
 ///
 /// Every record is sealed with a checksum when written and checked when read, and the header of a
 /// group says which records have to be there; what does not fit is reported as
@@ -32,8 +34,8 @@ const GARBAGE_PER_SETTLE: u64 = 4 * SLICE;
 ///
 /// # Cost of an operation
 ///
-/// * A commit is one engine write of one record for each 256 KiB. When the journal has grown to 2 MiB, a commit
-///   settles it first, in a second engine write.
+/// * A commit is one write and one sync of the journal. When 2 MiB are there, a commit settles them first, in
+///   an engine write.
 /// * A purge is visible with its commit. When it is settled, at most 512 indexes are deleted,
 ///   however long the purged prefix is; the rest goes with [`maintain`](Backend::maintain), 512
 ///   indexes a call, and with later settles, twice as many as were appended and at least 2,048.
@@ -50,12 +52,11 @@ pub struct KvBackend<E> {
 }
 
 /// What commits work with, one at a time; readers never wait for it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Writer {
+    journal: Journal,
     garbage: Garbage,
     batch: KvBatch,
-    /// The operations of a commit on their way into `batch`.
-    encoded: Vec<u8>,
     /// Whether anything was written since the store was opened.
     has_written: bool,
     /// Why the last write failed. Then nobody knows what the engine holds.
@@ -63,19 +64,23 @@ struct Writer {
 }
 
 impl<E: KvEngine> KvBackend<E> {
-    /// Makes the store in an empty engine, with commit number 0, and closes the engine.
+    /// Makes the store in an empty engine, with commit number 0, and an empty journal in `dir`, the folder
+    /// of the backend; closes the engine.
     ///
     /// # Errors
     ///
-    /// As [`KvEngine::write`] and [`KvEngine::close`].
-    pub fn create(engine: E) -> Result<()> {
-        let mut batch = KvBatch::new();
-        format::put_new_store(&mut batch, engine.name());
-        let written = engine.write(&batch);
+    /// As [`KvEngine::write`] and [`KvEngine::close`]; [`DiskFull`](ErrorKind::DiskFull) or
+    /// [`Io`](ErrorKind::Io) when the journal cannot be made.
+    pub fn create(engine: E, dir: &Path) -> Result<()> {
+        let written = Journal::create(dir).and_then(|salt| {
+            let mut batch = KvBatch::new();
+            format::put_new_store(&mut batch, engine.name(), salt);
+            engine.write(&batch)
+        });
         written.and(engine.close())
     }
 
-    /// Opens the store in an engine. Writes nothing.
+    /// Opens the store in an engine, with its journal in `dir`, the folder of the backend. Writes nothing.
     ///
     /// # Errors
     ///
@@ -83,23 +88,27 @@ impl<E: KvEngine> KvBackend<E> {
     /// newer format, naming both; [`Corrupt`](ErrorKind::Corrupt) when a record of the store, the
     /// header of a group or a commit of the journal is missing or fails its checksum;
     /// [`Io`](ErrorKind::Io).
-    pub fn open(engine: E) -> Result<Self> {
-        let backend = Self::load(engine)?;
+    pub fn open(engine: E, dir: &Path) -> Result<Self> {
+        let backend = Self::load(engine, dir, Access::Write)?;
         backend.recent().whole()?;
         Ok(backend)
     }
 
-    /// Opens the store in an engine to look at it. A damaged group hides no other: it is an error of
+    /// Opens the store in an engine, with its journal in `dir`, to look at it. A damaged group hides no other: it is an error of
     /// its own. A write is refused.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open), but for the groups.
-    pub fn open_read_only(engine: E) -> Result<ReadOnly> {
-        Ok(ReadOnly::new(Box::new(Self::load(engine)?)))
+    pub fn open_read_only(engine: E, dir: &Path) -> Result<ReadOnly> {
+        Ok(ReadOnly::new(Box::new(Self::load(
+            engine,
+            dir,
+            Access::Look,
+        )?)))
     }
 
-    fn load(engine: E) -> Result<Self> {
+    fn load(engine: E, dir: &Path, access: Access) -> Result<Self> {
         let reader = Reader(engine.view()?);
         format::check_format(&reader.0, engine.name())?;
         let (settled, expected) = reader.settled()?;
@@ -113,11 +122,15 @@ impl<E: KvEngine> KvBackend<E> {
             groups.push((id, header));
         }
         let mut recent = Recent::new(settled, expected, groups);
-        reader.journal(settled, |batch| recent.apply(&batch))?;
+        let salt = reader.salt()?;
         drop(reader);
+        let journal = Journal::open(dir, salt, access, settled, |batch| recent.apply(&batch))?;
         let writer = Writer {
+            journal,
             garbage,
-            ..Writer::default()
+            batch: KvBatch::new(),
+            has_written: false,
+            failure: None,
         };
         Ok(Self {
             engine,
@@ -173,7 +186,7 @@ impl<E: KvEngine> KvBackend<E> {
         Ok(())
     }
 
-    /// Puts everything in the journal to its place, and empties it.
+    /// Puts everything in the journal to its place, and begins it anew.
     fn settle(&self, writer: &mut Writer) -> Result<()> {
         // Garbage goes first: it is what the settled records hold below the floors, and the journal
         // may have dropped a group and written the same indexes anew.
@@ -184,7 +197,7 @@ impl<E: KvEngine> KvBackend<E> {
         self.flush(writer)?;
         // Until here readers found in memory what is now settled as well: the same state.
         self.recent_mut().settled();
-        Ok(())
+        writer.journal.clear()
     }
 
     fn collect_garbage(&self, writer: &mut Writer, budget: u64) -> Result<()> {
@@ -265,13 +278,16 @@ impl<E: KvEngine> Backend for KvBackend<E> {
     fn commit(&self, batch: &Batch) -> Result<()> {
         self.write("commit", |writer| {
             self.recent().check(batch)?;
-            if self.recent().bytes() >= JOURNAL_BYTES {
+            let appended = appended_bytes(batch);
+            if appended > 0 {
+                self.engine.check_room(appended, self.recent().bytes())?;
+            }
+            writer.journal.prepare(batch)?;
+            if self.recent().bytes() >= JOURNAL_BYTES || !writer.journal.has_room() {
                 self.settle(writer)?;
             }
-            journal::put(batch, &mut writer.encoded, &mut writer.batch)?;
-            let appends = |op| matches!(op, &Op::Append { .. });
-            writer.batch.set_appends(batch.ops.iter().any(appends));
-            self.flush(writer)?;
+            writer.has_written = true;
+            writer.journal.write()?;
             self.recent_mut().apply(batch)
         })
     }
@@ -304,4 +320,15 @@ impl<E: KvEngine> Backend for KvBackend<E> {
         };
         settled.and(self.engine.close())
     }
+}
+
+/// What the entries of a batch take, in bytes; 0 when it appends none.
+fn appended_bytes(batch: &Batch) -> u64 {
+    let entries = batch.ops.iter().flat_map(|op| match op {
+        Op::Append { entries, .. } => &entries[..],
+        _ => &[],
+    });
+    entries
+        .map(|entry| entry.payload.len() as u64 + Recent::OVERHEAD)
+        .sum()
 }

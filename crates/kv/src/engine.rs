@@ -43,6 +43,19 @@ pub trait KvEngine: Send + Sync + 'static {
     /// [`Io`](raft_logstore_core::ErrorKind::Io); views then still show the last completed write.
     fn write(&self, batch: &KvBatch) -> Result<()>;
 
+    /// Whether the engine will have room for `appended` bytes of entries beside the `waiting` bytes that are
+    /// in the journal. Asked before a commit that appends goes into the journal, because what is there must
+    /// find its place later. For an engine with a limit of its own, which should keep room beyond the limit
+    /// for what is never asked about: a store that takes no purge stays full, and one that takes no vote
+    /// is no use to Raft.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskFull`](raft_logstore_core::ErrorKind::DiskFull).
+    fn check_room(&self, _appended: u64, _waiting: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// How many bytes of the engine's files are free and used again before the files grow. For tools:
     /// may walk the whole store.
     ///

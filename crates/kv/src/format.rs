@@ -5,11 +5,13 @@ use crate::{KvBatch, KvView, layout};
 /// The version of the layout that this crate writes, and the newest that it opens.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// Adds the records of a new store, without a commit and without a group, to `batch`.
-pub(crate) fn put_new_store(batch: &mut KvBatch, backend: &str) {
+/// Adds the records of a new store, without a commit and without a group, to `batch`. `salt` is that of its
+/// journal.
+pub(crate) fn put_new_store(batch: &mut KvBatch, backend: &str, salt: u64) {
     let format = [&FORMAT_VERSION.to_be_bytes(), backend.as_bytes()].concat();
     batch.put(layout::FORMAT, &format);
     batch.put(layout::SEQUENCE, &layout::sequence(0, 0));
+    batch.put(layout::JOURNAL, &salt.to_be_bytes());
 }
 
 /// Checks that the store was made by `backend` in a format that can be read here.

@@ -12,15 +12,12 @@
 //!                                                             backend's name in ASCII
 //! "stor-" "sequence"                                13        u64: number of the last settled commit,
 //!                                                             then u64: how many groups it left
-//! "wlog-" <commit u64> <part u32>                   17        the journal: u32: how many parts, then a
-//!                                                             part of the operations of a commit that is
-//!                                                             not settled yet
+//! "stor-" "journal"                                 12        u64: the salt of the journal
 //! ```
 //!
-//! A commit is put into the journal, whose keys sort after all others. A settle writes what its
-//! commits have changed under the other keys and deletes it from the journal, in one engine write:
-//! what is under the other keys is the state after the last settled commit, and the journal holds
-//! every commit since.
+//! A commit is put into the journal, a file beside the engine. A settle writes what its commits have
+//! changed under these keys, in one engine write: they hold the state after the last settled commit, and the
+//! journal holds every commit since.
 //!
 //! The header says what a group has, so that a record that went missing is noticed:
 //!
@@ -59,8 +56,8 @@ pub const META: &[u8; PREFIX_LEN] = b"meta-";
 /// Key of the format record.
 pub const FORMAT: &[u8] = b"stor-format";
 
-/// Prefix of the commits that are not settled yet.
-pub const JOURNAL: &[u8; PREFIX_LEN] = b"wlog-";
+/// Key of the record that says which journal belongs to the store.
+pub const JOURNAL: &[u8] = b"stor-journal";
 
 /// Key of the record of the last settled commit.
 pub const SEQUENCE: &[u8] = b"stor-sequence";
@@ -68,7 +65,6 @@ pub const SEQUENCE: &[u8] = b"stor-sequence";
 pub(crate) const PREFIX_LEN: usize = 5;
 const GROUP_END: usize = PREFIX_LEN + 8;
 const ENTRY_KEY_LEN: usize = GROUP_END + 8;
-const JOURNAL_KEY_LEN: usize = GROUP_END + 4;
 
 /// Sorts after every name of a stable key, which is ASCII.
 const AFTER_NAMES: u8 = 0xff;
@@ -100,30 +96,6 @@ pub fn entry_keys(
 pub fn entry_index(key: &[u8]) -> Option<u64> {
     let index = key.strip_prefix(LOGS)?.get(8..)?;
     Some(u64::from_be_bytes(index.try_into().ok()?))
-}
-
-/// The key of a part of a commit in the journal; the first is 0.
-pub fn journal_key(commit: u64, part: u32) -> [u8; JOURNAL_KEY_LEN] {
-    let mut key = [0; JOURNAL_KEY_LEN];
-    key[..PREFIX_LEN].copy_from_slice(JOURNAL);
-    key[PREFIX_LEN..GROUP_END].copy_from_slice(&commit.to_be_bytes());
-    key[GROUP_END..].copy_from_slice(&part.to_be_bytes());
-    key
-}
-
-/// The keys of the commits `commits` in the journal, both ends included.
-pub fn journal_keys(commits: RangeInclusive<u64>) -> RangeInclusive<[u8; JOURNAL_KEY_LEN]> {
-    journal_key(*commits.start(), 0)..=journal_key(*commits.end(), u32::MAX)
-}
-
-/// The number of the commit of which a part is stored under `key`, and that of the part; `None` when it
-/// is not a key of the journal.
-pub fn journal_part(key: &[u8]) -> Option<(u64, u32)> {
-    let (commit, part) = key.strip_prefix(JOURNAL)?.split_first_chunk()?;
-    Some((
-        u64::from_be_bytes(*commit),
-        u32::from_be_bytes(part.try_into().ok()?),
-    ))
 }
 
 /// The key of a stable key of a group.
@@ -256,7 +228,7 @@ mod tests {
                 assert!(!own.contains(&stable_key(other, &StableKey::VOTE)));
                 assert!(!own.contains(&header_key(other)));
             }
-            for record in [FORMAT, SEQUENCE] {
+            for record in [FORMAT, SEQUENCE, JOURNAL] {
                 assert!(!own.contains(&record.to_vec()));
                 assert_eq!(group_of(record), None);
             }

@@ -6,12 +6,13 @@
 //! a group has, the journal, and giving purged space back in slices.
 //!
 //! ```text
-//! Batch  -> journal: one sealed record          -> KvEngine::write   one durable commit
-//! settle -> records in key order, empty journal -> KvEngine::write   now and then
+//! Batch  -> Journal: one frame, one sync                             durable
+//! settle -> records in key order                -> KvEngine::write   now and then, empties the journal
 //! read   <- Recent: what the journal holds
 //!         + Reader: records, checked            <- KvEngine::view    one consistent state
 //! ```
 
+mod aside;
 mod backend;
 mod engine;
 mod format;
@@ -24,6 +25,7 @@ mod reader;
 mod recent;
 mod write;
 
+pub use aside::keep_aside;
 pub use backend::KvBackend;
 pub use engine::{KvEngine, KvView, Visitor};
 pub use format::FORMAT_VERSION;

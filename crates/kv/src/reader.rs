@@ -1,14 +1,13 @@
-use std::mem;
 use std::ops::{ControlFlow, RangeInclusive};
 
 use bytes::Bytes;
 use raft_logstore_core::{
-    Batch, Entry, Error, ErrorKind, GroupId, IndexRange, Result, StableKey, envelope,
+    Entry, Error, ErrorKind, GroupId, IndexRange, Result, StableKey, envelope,
 };
 
+use crate::KvView;
 use crate::header::Header;
 use crate::layout::{self, LOGS, META};
-use crate::{KvView, journal};
 
 const RESTORE: &str = "restore the store from another replica or a backup";
 
@@ -92,49 +91,18 @@ impl<V: KvView> Reader<V> {
         Ok(())
     }
 
-    /// Shows the commits in the journal to `visit`, in order: those after commit `settled`.
-    ///
-    /// # Errors
-    ///
-    /// `Corrupt` when a commit is missing, fails its checksum, or `visit` does not accept it.
-    pub(crate) fn journal(
-        &self,
-        settled: u64,
-        mut visit: impl FnMut(Batch) -> Result<()>,
-    ) -> Result<()> {
-        let corrupt = |commit, what| {
-            Error::new(ErrorKind::Corrupt, "read journal")
-                .with_advice(format!("commit {commit} {what}; {RESTORE}"))
-        };
-        let keys = layout::journal_keys(settled.saturating_add(1)..=u64::MAX);
-        let mut last = settled;
-        // The parts of the commit after `last` that were met.
-        let mut met = 0;
-        let mut encoded = Vec::new();
-        self.scan(keys.start()..=keys.end(), |key, record| {
-            let (sequence, part) = layout::journal_part(key).ok_or_else(|| foreign(key))?;
-            if last.checked_add(1) != Some(sequence) || part != met {
-                return Err(corrupt(last.saturating_add(1), "is missing"));
-            }
-            let value = envelope::open(key, record).and_then(journal::part);
-            let (parts, part) = value.ok_or_else(|| corrupt(sequence, "fails its checksum"))?;
-            encoded.extend_from_slice(part);
-            met += 1;
-            if met < parts {
-                return Ok(ControlFlow::Continue(()));
-            }
-            let ops = journal::decode(mem::take(&mut encoded).into())
-                .ok_or_else(|| corrupt(sequence, "cannot be what was written"))?;
-            visit(Batch { sequence, ops }).map_err(|error| {
-                corrupt(sequence, "does not follow from the one before").with_source(error)
-            })?;
-            (last, met) = (sequence, 0);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        if met > 0 {
-            return Err(corrupt(last.saturating_add(1), "is missing in part"));
-        }
-        Ok(())
+    /// The salt of the journal that belongs to the store.
+    pub(crate) fn salt(&self) -> Result<u64> {
+        let record = self.0.get(layout::JOURNAL)?;
+        let value = record
+            .as_deref()
+            .and_then(|record| envelope::open(layout::JOURNAL, record))
+            .and_then(|value| value.try_into().ok());
+        value.map(u64::from_be_bytes).ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "read journal").with_advice(format!(
+                "the record that names the journal is missing or fails its checksum; {RESTORE}"
+            ))
+        })
     }
 
     /// The value of a stable key that is set.

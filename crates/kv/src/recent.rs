@@ -8,10 +8,7 @@ use raft_logstore_core::{
 use crate::KvBatch;
 use crate::garbage::Garbage;
 use crate::header::Header;
-use crate::layout::{self, entry_key, entry_keys, header_key, journal_keys, meta_keys, stable_key};
-
-/// What a stable key, an entry or an operation costs in memory beside its bytes, roughly.
-const OVERHEAD: u64 = 64;
+use crate::layout::{self, entry_key, entry_keys, header_key, meta_keys, stable_key};
 
 /// What the journal holds, in memory: the header of every group as of the last commit, and what the
 /// commits since the last settle have changed.
@@ -22,8 +19,6 @@ const OVERHEAD: u64 = 64;
 pub(crate) struct Recent {
     /// The number of the last commit.
     pub(crate) sequence: u64,
-    /// The number of the last settled commit.
-    settled: u64,
     groups: HashMap<GroupId, Group>,
     /// The groups that have changes.
     changed: Vec<GroupId>,
@@ -66,6 +61,9 @@ pub(crate) enum StableValue {
 }
 
 impl Recent {
+    /// What a stable key, an entry or an operation costs in memory beside its bytes, roughly.
+    pub(crate) const OVERHEAD: u64 = 64;
+
     /// The state after commit `settled`, with everything settled, `expected` groups that should be
     /// there and those that are.
     pub(crate) fn new(settled: u64, expected: u64, groups: Vec<(GroupId, Result<Header>)>) -> Self {
@@ -90,7 +88,6 @@ impl Recent {
         });
         Self {
             sequence: settled,
-            settled,
             groups: groups.collect(),
             missing,
             ..Self::default()
@@ -252,11 +249,11 @@ impl Recent {
         });
         let before = header.bounds;
         header.bounds = bounds_after(before, op)?;
-        self.bytes += OVERHEAD;
+        self.bytes += Self::OVERHEAD;
         match op {
             Op::Append { entries, .. } => {
                 let payload: u64 = entries.iter().map(|entry| entry.payload.len() as u64).sum();
-                self.bytes += payload + OVERHEAD * entries.len() as u64;
+                self.bytes += payload + Self::OVERHEAD * entries.len() as u64;
                 self.appended += entries.len() as u64;
                 changes.entries.extend(entries.iter().cloned());
             }
@@ -304,7 +301,7 @@ impl Recent {
         self.frees_space
     }
 
-    /// Adds what makes the settled records the state of now, with an empty journal, to `batch`.
+    /// Adds what makes the settled records the state of now to `batch`.
     pub(crate) fn settle_into(&self, batch: &mut KvBatch, garbage: &mut Garbage) {
         // In the order of the keys: engines write that fastest.
         let mut changed: Vec<_> = self.changed.clone();
@@ -341,9 +338,6 @@ impl Recent {
             layout::SEQUENCE,
             &layout::sequence(self.sequence, groups.count() as u64),
         );
-        if self.settled < self.sequence {
-            batch.delete_range(journal_keys(self.settled + 1..=self.sequence));
-        }
     }
 
     /// Takes note that what [`settle_into`](Self::settle_into) added is durable.
@@ -356,7 +350,6 @@ impl Recent {
                 }
             }
         }
-        self.settled = self.sequence;
         self.bytes = 0;
         self.appended = 0;
         self.frees_space = false;

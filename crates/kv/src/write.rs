@@ -29,8 +29,6 @@ const KEEP_OPS: usize = 64 << 10;
 pub struct KvBatch {
     arena: Vec<u8>,
     ops: Vec<Stored>,
-    /// Whether it is a commit with entries.
-    appends: bool,
 }
 
 /// Where an operation lies in the arena: its key from `start` to `middle`, then its record or its
@@ -84,12 +82,6 @@ impl KvBatch {
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
         self.key(Kind::Put, key);
         envelope::seal(key, value, &mut self.arena);
-    }
-
-    /// Seals the value that `parts` make together and stores it under `key`.
-    pub(crate) fn put_parts(&mut self, key: &[u8], parts: [&[u8]; 2]) {
-        self.key(Kind::Put, key);
-        envelope::seal_parts(key, &parts, &mut self.arena);
     }
 
     /// Removes `key`.
@@ -149,22 +141,6 @@ impl KvBatch {
         self.ops.is_empty()
     }
 
-    /// Whether an operation deletes: the batch settles what earlier ones put into the journal, or gives
-    /// purged space back. An engine with a limit of its own should have kept room for that.
-    pub fn deletes(&self) -> bool {
-        self.ops.iter().any(|op| !matches!(op.kind, Kind::Put))
-    }
-
-    /// Whether it is a commit that appends entries. An engine that is as full as it may be should refuse
-    /// only these: a store that takes no purge stays full, and one that takes no vote is no use to Raft.
-    pub fn appends(&self) -> bool {
-        self.appends
-    }
-
-    pub(crate) fn set_appends(&mut self, appends: bool) {
-        self.appends = appends;
-    }
-
     /// Removes all operations. Keeps the memory for the next commit, up to 4 MiB of keys and records
     /// and 65,536 operations: one huge commit does not hold its memory for ever.
     pub fn clear(&mut self) {
@@ -172,7 +148,6 @@ impl KvBatch {
         self.arena.shrink_to(KEEP_BYTES);
         self.ops.clear();
         self.ops.shrink_to(KEEP_OPS);
-        self.appends = false;
     }
 }
 

@@ -41,12 +41,12 @@ impl BackendConfig for SqliteConfig {
         Connection::open(&path)
             .and_then(|database| database.execute_batch(CREATE))
             .map_err(failed("create", &path))?;
-        KvBackend::create(SqliteEngine::open(path, None)?)
+        KvBackend::create(SqliteEngine::open(path, None)?, dir)
     }
 
     fn open(&self, dir: &Path) -> Result<Box<dyn Backend>> {
         let engine = SqliteEngine::open(dir.join(FILE), None)?;
-        Ok(Box::new(KvBackend::open(engine)?))
+        Ok(Box::new(KvBackend::open(engine, dir)?))
     }
 
     /// SQLite recovers from a crash by writing, so what is looked at is a copy.
@@ -58,7 +58,7 @@ impl BackendConfig for SqliteConfig {
             fs::copy(entry.path(), copy.path().join(entry.file_name())).map_err(failed)?;
         }
         let engine = SqliteEngine::open(copy.path().join(FILE), Some(copy))?;
-        Ok(Box::new(KvBackend::open_read_only(engine)?))
+        Ok(Box::new(KvBackend::open_read_only(engine, dir)?))
     }
 }
 

@@ -94,7 +94,19 @@ fn a_file_that_is_no_store_is_said(#[case] content: Option<&[u8]>, #[case] kind:
 fn what_a_killed_process_left_is_there_and_a_look_changes_nothing() {
     let dir = store();
     let backend = SqliteConfig.open(dir.path()).unwrap();
+    // SQLite writes when the journal is settled: a truncate is a reason for that, also when it drops nothing.
     commit(&*backend, 51);
+    let nothing = vec![Op::Truncate {
+        group: GROUP,
+        from: 99,
+    }];
+    backend
+        .commit(&Batch {
+            sequence: 52,
+            ops: nothing,
+        })
+        .unwrap();
+    while backend.maintain().unwrap() {}
     // The files as they are while the store is open: what a killed process leaves.
     let killed = tempdir().unwrap();
     for entry in fs::read_dir(dir.path()).unwrap() {
@@ -113,7 +125,11 @@ fn what_a_killed_process_left_is_there_and_a_look_changes_nothing() {
             .collect()
     };
     let before = files();
-    assert_eq!(before.len(), 3, "the log of changes is there");
+    let names: Vec<_> = before.iter().map(|(_, path)| path.file_name()).collect();
+    assert!(
+        names.contains(&Some("data.sqlite-wal".as_ref())),
+        "{names:?}"
+    );
     let looked_at = SqliteConfig.open_read_only(killed.path()).unwrap();
     assert_eq!(looked_at.bounds(GROUP).unwrap().last(), Some(51));
     looked_at.close().unwrap();

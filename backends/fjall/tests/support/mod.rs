@@ -48,6 +48,15 @@ pub(crate) fn commit(backend: &dyn Backend, sequence: u64, ops: Vec<Op>) {
     backend.commit(&Batch { sequence, ops }).unwrap();
 }
 
+/// Commits, and has the engine write it: then it is the last batch in fjall's journal, and still in that of the
+/// store, as when the power goes during the write.
+pub(crate) fn commit_and_settle(backend: &dyn Backend, sequence: u64, mut ops: Vec<Op>) {
+    // Drops nothing, but is a reason to settle.
+    ops.push(truncate(GROUP, 1 << 40));
+    commit(backend, sequence, ops);
+    while backend.maintain().unwrap() {}
+}
+
 pub(crate) fn created() -> (TempDir, FjallConfig) {
     let dir = tempfile::tempdir().unwrap();
     let config = FjallConfig::default();
@@ -92,8 +101,6 @@ pub(crate) struct Packed {
     /// Of every file, all that is not zeros at its end.
     pub(crate) files: BTreeMap<PathBuf, PackedFile>,
     pub(crate) content: String,
-    /// The content without the last commit.
-    pub(crate) before_last: String,
     /// Where the last batch begins in the journal.
     pub(crate) last_batch: u64,
 }
@@ -105,7 +112,7 @@ pub(crate) struct PackedFile {
 
 impl Packed {
     /// Packs a folder, of a store that is open or closed.
-    pub(crate) fn of(dir: &Path, config: &FjallConfig, content: &str, before_last: &str) -> Self {
+    pub(crate) fn of(dir: &Path, config: &FjallConfig, content: &str) -> Self {
         loop {
             // A store at work in the background may replace files meanwhile.
             let before = listed(dir);
@@ -117,7 +124,6 @@ impl Packed {
                     config: config.clone(),
                     files,
                     content: content.to_owned(),
-                    before_last: before_last.to_owned(),
                     last_batch: 0,
                 };
             }
@@ -188,15 +194,15 @@ fn history() -> (Packed, Packed) {
     let (dir, config) = created();
     let config = config.with_memtable_bytes(1 << 20);
     let backend = config.open(dir.path()).unwrap();
-    commit(&*backend, 1, vec![append(GROUP, 1, 200), vote(GROUP, "a")]);
+    commit_and_settle(&*backend, 1, vec![append(GROUP, 1, 200), vote(GROUP, "a")]);
     let entries = (1..=150).map(|index| Entry::new(index, vec![index as u8; 8 << 10]));
     let ops = vec![Op::Append {
         group: OTHER,
         entries: entries.collect(),
     }];
-    commit(&*backend, 2, ops);
+    commit_and_settle(&*backend, 2, ops);
     // Has the memtable, which is full, written to a table.
-    commit(&*backend, 3, vec![purge(GROUP, 90), vote(OTHER, "b")]);
+    commit_and_settle(&*backend, 3, vec![purge(GROUP, 90), vote(OTHER, "b")]);
     let tables = dir.path().join("db/keyspaces/1/tables");
     let deadline = Instant::now() + Duration::from_secs(20);
     while fs::read_dir(&tables).unwrap().count() == 0 {
@@ -205,19 +211,18 @@ fn history() -> (Packed, Packed) {
     }
     // The table is there before it is in the list of tables, and may then be moved.
     std::thread::sleep(Duration::from_millis(300));
-    commit(&*backend, 4, vec![append(GROUP, 201, 210)]);
-    let before_last = content(&*backend).unwrap();
-    let (_, last_batch) = Packed::of(dir.path(), &config, "", "").journal();
-    commit(
+    commit_and_settle(&*backend, 4, vec![append(GROUP, 201, 210)]);
+    let (_, last_batch) = Packed::of(dir.path(), &config, "").journal();
+    commit_and_settle(
         &*backend,
         5,
         vec![append(GROUP, 211, 212), vote(GROUP, "c")],
     );
     let content = content(&*backend).unwrap();
-    let mut killed = Packed::of(dir.path(), &config, &content, &before_last);
+    let mut killed = Packed::of(dir.path(), &config, &content);
     killed.last_batch = last_batch;
     backend.close().unwrap();
-    let mut closed = Packed::of(dir.path(), &config, &content, &before_last);
+    let mut closed = Packed::of(dir.path(), &config, &content);
     closed.last_batch = last_batch;
     (killed, closed)
 }
@@ -230,7 +235,7 @@ pub(crate) fn filled() -> Packed {
     history().1
 }
 
-/// A store whose last batch was torn.
+/// A store whose last batch was torn. What it holds is in the journal of the store, too.
 pub(crate) fn torn() -> Packed {
     let mut store = killed();
     let (name, end) = store.journal();
@@ -238,7 +243,6 @@ pub(crate) fn torn() -> Packed {
     journal
         .bytes
         .truncate((store.last_batch + end) as usize / 2);
-    store.content = store.before_last.clone();
     store
 }
 

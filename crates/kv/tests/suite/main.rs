@@ -4,5 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod contract;
+mod journal;
 mod map_engine;
 mod model;
+mod store;

@@ -2,21 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use raft_logstore_core::{Error, ErrorKind, Result};
 use raft_logstore_kv::{KvBackend, KvBatch, KvEngine, KvOp, KvView, Visitor};
+use tempfile::TempDir;
 
-type Map = BTreeMap<Vec<u8>, Bytes>;
+pub(crate) type Map = BTreeMap<Vec<u8>, Bytes>;
 
 /// Clones share one state, as reopening a file does.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct MapEngine(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    /// Where the journal is.
+    dir: TempDir,
     map: RwLock<Arc<Map>>,
     full: AtomicBool,
     writes: AtomicUsize,
@@ -31,9 +35,32 @@ pub(crate) struct MapView {
 impl MapEngine {
     /// An engine that holds an empty store.
     pub(crate) fn new_store() -> Self {
-        let engine = Self::default();
-        KvBackend::create(engine.clone()).unwrap();
+        let engine = Self::empty();
+        KvBackend::create(engine.clone(), engine.dir()).unwrap();
         engine
+    }
+
+    /// An engine that holds nothing.
+    pub(crate) fn empty() -> Self {
+        // In memory where that can be had: what is proved here needs no disk.
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self(Arc::new(Shared {
+            dir: dir.unwrap(),
+            map: RwLock::default(),
+            full: AtomicBool::default(),
+            writes: AtomicUsize::default(),
+            visited: AtomicUsize::default(),
+        }))
+    }
+
+    /// The folder of the backend.
+    pub(crate) fn dir(&self) -> &Path {
+        self.0.dir.path()
+    }
+
+    /// Opens the store, as after the crash of the process.
+    pub(crate) fn open(&self) -> Result<KvBackend<Self>> {
+        KvBackend::open(self.clone(), self.dir())
     }
 
     pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
@@ -42,6 +69,10 @@ impl MapEngine {
 
     pub(crate) fn record(&self, key: &[u8]) -> Option<Bytes> {
         self.map().get(key).cloned()
+    }
+
+    pub(crate) fn records(&self) -> Map {
+        Map::clone(&self.map())
     }
 
     /// Changes what is stored behind the backend's back.
@@ -57,9 +88,16 @@ impl MapEngine {
         });
     }
 
-    /// From now on every write fails.
+    /// From now on every write fails, and there is no room.
     pub(crate) fn fill_the_disk(&self) {
         self.0.full.store(true, Ordering::Relaxed);
+    }
+
+    fn full(&self) -> Result<()> {
+        match self.0.full.load(Ordering::Relaxed) {
+            true => Err(Error::new(ErrorKind::DiskFull, "commit")),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn writes(&self) -> usize {
@@ -91,9 +129,7 @@ impl KvEngine for MapEngine {
     }
 
     fn write(&self, batch: &KvBatch) -> Result<()> {
-        if self.0.full.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::DiskFull, "commit"));
-        }
+        self.full()?;
         self.0.writes.fetch_add(1, Ordering::Relaxed);
         let mut shared = self.0.map.write().unwrap();
         let map = Arc::make_mut(&mut shared);
@@ -109,6 +145,10 @@ impl KvEngine for MapEngine {
             }
         }
         Ok(())
+    }
+
+    fn check_room(&self, _appended: u64, _waiting: u64) -> Result<()> {
+        self.full()
     }
 
     fn reusable_bytes(&self) -> Result<u64> {

@@ -136,12 +136,12 @@ fn close_and_open(
     engine: &MapEngine,
 ) -> Result<KvBackend<MapEngine>> {
     Box::new(backend).close()?;
-    KvBackend::open(engine.clone())
+    engine.open()
 }
 
 fn run(steps: &[(GroupId, Step)]) -> Result<()> {
     let engine = MapEngine::new_store();
-    let mut backend = KvBackend::open(engine.clone())?;
+    let mut backend = engine.open()?;
     // One reference takes whole batches, as the backend does; the other each operation at once, so
     // that the next one can be chosen.
     let (reference, model) = (MemoryBackend::new(), MemoryBackend::new());
@@ -164,7 +164,7 @@ fn run(steps: &[(GroupId, Step)]) -> Result<()> {
                 };
             }
             Step::Maintain => drop(backend.maintain()?),
-            Step::Reopen => backend = KvBackend::open(engine.clone())?,
+            Step::Reopen => backend = engine.open()?,
             Step::Close => backend = close_and_open(backend, &engine)?,
             _ => {
                 if let Some(op) = operation(&model, *group, step, at as u8)? {

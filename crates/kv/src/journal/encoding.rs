@@ -1,4 +1,4 @@
-//! A commit in the journal: how the operations of a batch lie in the values of its keys.
+//! The body of a commit in the journal: the operations of a batch.
 //!
 //! ```text
 //! for each operation:  u8 kind, u64 group, then
@@ -10,21 +10,10 @@
 //!   6 drop
 //! ```
 //!
-//! Numbers are big-endian. The bytes of all operations are cut into parts of [`PART`] bytes, the last one
-//! shorter, and each is put under a key of its own, behind the number of parts. A batch without operations
-//! is one empty part.
+//! Numbers are big-endian.
 
 use bytes::{Buf, BufMut, Bytes};
 use raft_logstore_core::{Batch, Entry, Error, ErrorKind, GroupId, Op, Result, StableKey};
-
-use crate::{KvBatch, layout};
-
-/// How many bytes of a commit go into one record. A B-tree keeps a long value in pages next to each other:
-/// a file from which records of many megabytes come and go has room for the next only at its end.
-pub(crate) const PART: usize = (256 << 10) - 128;
-
-/// The bytes of memory that are kept for the next commit.
-const KEEP_BYTES: usize = 4 << 20;
 
 const APPEND: u8 = 1;
 const TRUNCATE: u8 = 2;
@@ -32,34 +21,6 @@ const PURGE: u8 = 3;
 const SET: u8 = 4;
 const REMOVE: u8 = 5;
 const DROP: u8 = 6;
-
-/// Puts the operations of `batch` into the journal. `encoded` is memory that is used again.
-///
-/// # Errors
-///
-/// As [`encode`].
-pub(crate) fn put(batch: &Batch, encoded: &mut Vec<u8>, out: &mut KvBatch) -> Result<()> {
-    encoded.clear();
-    encode(batch, encoded)?;
-    let parts = length(encoded.len().div_ceil(PART).max(1))?;
-    for part in 0..parts {
-        let start = part as usize * PART;
-        let end = encoded.len().min(start + PART);
-        out.put_parts(
-            &layout::journal_key(batch.sequence, part),
-            [&parts.to_be_bytes(), &encoded[start..end]],
-        );
-    }
-    encoded.clear();
-    encoded.shrink_to(KEEP_BYTES);
-    Ok(())
-}
-
-/// The number of parts, and the part, in a value of the journal.
-pub(crate) fn part(value: &[u8]) -> Option<(u32, &[u8])> {
-    let (parts, part) = value.split_first_chunk()?;
-    Some((u32::from_be_bytes(*parts), part))
-}
 
 /// Appends the operations of `batch` to `out`. Copies each payload once.
 ///
@@ -157,10 +118,12 @@ fn decode_op(value: &mut Bytes) -> Option<Op> {
 }
 
 fn length(len: usize) -> Result<u32> {
-    u32::try_from(len).map_err(|_| {
-        Error::new(ErrorKind::TooLarge, "commit")
-            .with_advice("a commit holds payloads of less than 4 GiB; write less at once")
-    })
+    u32::try_from(len).map_err(|_| too_large())
+}
+
+pub(crate) fn too_large() -> Error {
+    Error::new(ErrorKind::TooLarge, "commit")
+        .with_advice("a commit holds less than 4 GiB; write less at once")
 }
 
 fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
