@@ -33,6 +33,7 @@ mod directory;
 mod evictor;
 mod group;
 mod inspection;
+mod linger;
 mod panics;
 mod queue;
 mod readers;

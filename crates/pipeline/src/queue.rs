@@ -8,7 +8,7 @@ use raft_logstore_core::{Bounds, Completion, Error, ErrorKind, Op, Result};
 
 use crate::group::GroupState;
 use crate::stats::Counters;
-use crate::sync::{Arc, Condvar, Mutex, lock};
+use crate::sync::{Arc, Condvar, Mutex, lock, thread};
 
 /// Numbers the requests of a store in queue order, from 1.
 pub(crate) type Ticket = u64;
@@ -228,6 +228,18 @@ impl Queue {
                 }
             }
         }
+    }
+
+    /// Looks for a request that asks for a commit, without sleeping, until it has given its core away `yields`
+    /// times. Says whether there is one.
+    pub(crate) fn linger(&self, yields: u32) -> bool {
+        for _ in 0..yields {
+            if lock(&self.inner).urgent {
+                return true;
+            }
+            thread::yield_now();
+        }
+        lock(&self.inner).urgent
     }
 
     /// Stops taking writes for good and hands back those that wait, to be answered.

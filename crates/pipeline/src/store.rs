@@ -12,6 +12,7 @@ use crate::config::StoreConfig;
 use crate::directory::{Directory, Opened};
 use crate::evictor::Evictor;
 use crate::group::{Group, GroupState};
+use crate::linger::Linger;
 use crate::panics::contain;
 use crate::queue::{Queue, Refused, Urgency};
 use crate::readers::Readers;
@@ -363,6 +364,7 @@ impl Life {
             evictor: Evictor::new(self.config.cache_bytes),
             counters: Arc::clone(&self.counters),
             batch_bytes: self.config.batch_bytes,
+            linger: Linger::default(),
         };
         // A caller that stopped waiting has dropped its handles, which closes the queue.
         drop(ready.send(Ok(())));

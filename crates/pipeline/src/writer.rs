@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use raft_logstore_core::{Backend, Batch, Completion, Error, Op, Result};
 
 use crate::evictor::Evictor;
+use crate::linger::Linger;
 use crate::panics::contain;
 use crate::queue::{Queue, Request, Work, poisoned};
 use crate::stats::Counters;
@@ -30,6 +31,7 @@ pub(crate) struct Writer {
     pub(crate) evictor: Evictor,
     pub(crate) counters: Arc<Counters>,
     pub(crate) batch_bytes: u64,
+    pub(crate) linger: Linger,
 }
 
 /// What the writer remembers of a request while its operation is in a batch.
@@ -58,6 +60,9 @@ impl Writer {
                 Work::Commit => {
                     self.commit(&mut taken, &mut batch, &mut waiting)
                         .and_then(|frees_space| {
+                            if self.linger.is_worth_it() {
+                                self.linger.note(self.queue.linger(Linger::YIELDS));
+                            }
                             idle_work |= frees_space;
                             commits += 1;
                             if idle_work && commits % COMMITS_PER_SLICE == 0 {

@@ -15,6 +15,8 @@ mod directory;
 mod evictor;
 #[path = "../src/group.rs"]
 mod group;
+#[path = "../src/linger.rs"]
+mod linger;
 #[path = "../src/panics.rs"]
 mod panics;
 #[path = "../src/queue.rs"]
