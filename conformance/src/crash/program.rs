@@ -1,0 +1,214 @@
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::child;
+use super::disk::{Disk, Omitted};
+use super::examiner::Examiner;
+use super::faults::FaultPlan;
+use super::mount::{REQUIRE_ENV, is_required, unavailable};
+use super::op_log::OpLog;
+use super::plan::Plan;
+use super::report::Report;
+use super::sweep::{Run, Sweep, goes_on};
+use super::target::Target;
+
+/// Cuts the power of stores, in thousands of ways, and looks at what is left.
+#[derive(Parser)]
+#[command(name = "crash")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Prints one JSON object a target.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Crashes runs of each target; every image must open with all that was acknowledged.
+    Sweep(Runs),
+    /// Has every sync do nothing: each target must be caught.
+    Lie(Runs),
+    /// Repeats one crash.
+    Replay(Replay),
+}
+
+/// Which runs.
+#[derive(Args)]
+struct Runs {
+    /// The targets; all of them by default.
+    targets: Vec<String>,
+    /// How many runs.
+    #[arg(long, default_value_t = 20)]
+    seeds: u64,
+    /// The seed of the first run.
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
+    /// Crash images of each run.
+    #[arg(long, default_value_t = 500)]
+    images: usize,
+    /// Runs at a time; by default as many as there are processors.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Where failures are kept.
+    #[arg(long)]
+    artifacts: Option<PathBuf>,
+}
+
+/// One crash.
+#[derive(Args)]
+struct Replay {
+    target: String,
+    #[arg(long)]
+    seed: u64,
+    /// Which crash; without it the run is recorded and nothing else.
+    #[arg(long)]
+    plan: Option<Plan>,
+    /// The log that was kept; without it the run is recorded again. A store with threads writes its
+    /// bytes in another order each time, so only the log repeats a crash exactly.
+    #[arg(long)]
+    log: Option<PathBuf>,
+    /// Leaves the image in this directory, which must not exist.
+    #[arg(long)]
+    image: Option<PathBuf>,
+}
+
+/// The crash kit as a program, for stores of one's own: the whole `main` of an example or test.
+///
+/// Ends with a failure when anything was lost, wrong or fatal, or an error was reported that the target
+/// does not [tolerate](Target::tolerating). Where nothing can be mounted it says so and ends well,
+/// unless `RAFT_LOGSTORE_REQUIRE_CRASH=1` is set.
+pub fn main(targets: Vec<Target>) -> ExitCode {
+    if let Some(code) = child::serve(&targets) {
+        return code;
+    }
+    let cli = Cli::parse();
+    if let Some(reason) = unavailable() {
+        eprintln!("SKIPPED: {reason}. Set {REQUIRE_ENV}=1 to make this a failure.");
+        return if is_required() {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        };
+    }
+    let done = match &cli.command {
+        Command::Sweep(runs) => each(&targets, runs, cli.json, |sweep, target| {
+            let report = sweep.run(target)?;
+            Ok((report.passed(), report))
+        }),
+        Command::Lie(runs) => each(&targets, runs, cli.json, |sweep, target| {
+            let report = sweep.lie(target)?;
+            Ok((!report.passed(), report))
+        }),
+        Command::Replay(replay) => replay.run(&targets),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("the crash kit failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs each target and prints its report; whether all went as it must.
+fn each(
+    targets: &[Target],
+    runs: &Runs,
+    json: bool,
+    run: impl Fn(&Sweep, &Target) -> io::Result<(bool, Report)>,
+) -> io::Result<bool> {
+    let sweep = runs.sweep();
+    let mut all = true;
+    for target in runs.chosen(targets)? {
+        let started = Instant::now();
+        let (as_it_must, report) = run(&sweep, target)?;
+        all &= as_it_must;
+        if json {
+            println!("{}", serde_json::to_string(&report)?);
+        } else {
+            println!("{report}");
+            println!("  {} s", started.elapsed().as_secs_f32());
+        }
+    }
+    Ok(all)
+}
+
+fn find<'a>(targets: &'a [Target], name: &str) -> io::Result<&'a Target> {
+    targets
+        .iter()
+        .find(|target| target.name() == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = targets.iter().map(Target::name).collect();
+            io::Error::other(format!("there is no target {name:?}; there are {names:?}"))
+        })
+}
+
+impl Runs {
+    fn chosen<'a>(&self, targets: &'a [Target]) -> io::Result<Vec<&'a Target>> {
+        if self.targets.is_empty() {
+            return Ok(targets.iter().collect());
+        }
+        self.targets
+            .iter()
+            .map(|name| find(targets, name))
+            .collect()
+    }
+
+    fn sweep(&self) -> Sweep {
+        let default = Sweep::default();
+        let last = self.first_seed.saturating_add(self.seeds.saturating_sub(1));
+        Sweep {
+            seeds: self.first_seed..=last,
+            images: self.images,
+            jobs: self.jobs.unwrap_or(default.jobs),
+            artifacts: self.artifacts.clone().unwrap_or(default.artifacts),
+        }
+    }
+}
+
+impl Replay {
+    fn run(&self, targets: &[Target]) -> io::Result<bool> {
+        let target = find(targets, &self.target)?;
+        let sweep = Sweep::default();
+        let run = Run::new(target, self.seed, &sweep);
+        let log = match &self.log {
+            Some(path) => OpLog::load(path)?,
+            None => {
+                let recording = run.record(FaultPlan::default())?;
+                println!("the writer: {:?}", recording.verdict);
+                if self.plan.is_none() {
+                    return Ok(recording.verdict.is_ok());
+                }
+                recording.log
+            }
+        };
+        let Some(plan) = &self.plan else {
+            println!("{} mutations", log.mutations.len());
+            return Ok(true);
+        };
+        if !(log.base..=log.mutations.len()).contains(&plan.at) {
+            return Err(io::Error::other(format!(
+                "the log has {} mutations; the plan is about number {}",
+                log.mutations.len(),
+                plan.at
+            )));
+        }
+        let mut disk = Disk::new(&log, Omitted::None);
+        disk.advance(plan.at);
+        let (image, window) = (disk.image(plan), log.window_at(plan.at));
+        if let Some(dir) = &self.image {
+            std::fs::create_dir(dir)?;
+            image.write_to(dir)?;
+        }
+        let mut examiner = Examiner::new(target, run.workload)?;
+        let verdict = examiner.examine(&image, window, goes_on(plan))?;
+        println!("{window:?}\n{verdict:?}");
+        Ok(verdict.is_ok())
+    }
+}

@@ -1,0 +1,243 @@
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{env, fs, thread};
+
+use super::disk::{Disk, Omitted};
+use super::examiner::Examiner;
+use super::faults::FaultPlan;
+use super::image::Image;
+use super::op_log::OpLog;
+use super::plan::Plan;
+use super::recording::{Recording, Take};
+use super::report::{Failure, Report};
+use super::target::Target;
+use super::verdict::Verdict;
+use super::window::Window;
+use super::workload::WorkloadSpec;
+
+/// Many crashes of many runs.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// One run for each.
+    pub seeds: RangeInclusive<u64>,
+    /// Crash images of each run.
+    pub images: usize,
+    /// Runs at a time.
+    pub jobs: usize,
+    /// Where failures are kept.
+    pub artifacts: PathBuf,
+}
+
+impl Default for Sweep {
+    /// 20 runs of 500 images each, with as many at a time as there are processors.
+    fn default() -> Self {
+        Self {
+            seeds: 1..=20,
+            images: 500,
+            jobs: thread::available_parallelism().map_or(1, Into::into),
+            artifacts: env::temp_dir().join("raft-logstore-crash"),
+        }
+    }
+}
+
+impl Sweep {
+    /// Crashes the target everywhere and looks at what is left.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be mounted or started here, or the kit itself fails.
+    pub fn run(&self, target: &Target) -> io::Result<Report> {
+        self.each_seed(target, |run| {
+            let recording = run.record(FaultPlan::default())?;
+            let mut report = run.report(&recording)?;
+            let plans = Plan::sample(&recording.log, self.images, run.workload.seed);
+            report.add(run.crash(&recording.log, &plans, Omitted::None, run.replay())?);
+            Ok(report)
+        })
+    }
+
+    /// The same with a disk that lies: each sync answers at once, and does nothing. Every target must
+    /// fail then, or the kit sees nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn lie(&self, target: &Target) -> io::Result<Report> {
+        self.each_seed(target, |run| {
+            let recording = run.record(FaultPlan::default())?;
+            let plans = Plan::sample(&recording.log, self.images, run.workload.seed);
+            run.crash(
+                &recording.log,
+                &plans,
+                Omitted::All,
+                format!("lie {}", target.name()),
+            )
+        })
+    }
+
+    /// Runs each seed, a few at a time, and adds up what they find.
+    pub(super) fn each_seed(
+        &self,
+        target: &Target,
+        work: impl Fn(&Run<'_>) -> io::Result<Report> + Sync,
+    ) -> io::Result<Report> {
+        let next = AtomicU64::new(*self.seeds.start());
+        let reports = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            let worker = || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > *self.seeds.end() {
+                        break;
+                    }
+                    let report = work(&Run::new(target, seed, self));
+                    let mut reports = reports.lock().expect("no worker panics with the lock");
+                    reports.push((seed, report));
+                }
+            };
+            for _ in 0..self.jobs.max(1) {
+                scope.spawn(worker);
+            }
+        });
+        let mut reports = reports
+            .into_inner()
+            .expect("no worker panics with the lock");
+        reports.sort_by_key(|(seed, _)| *seed);
+        let mut total = Report::new(target);
+        for (seed, report) in reports {
+            let failed =
+                |error| io::Error::other(format!("{}, seed {seed}: {error}", target.name()));
+            total.add(report.map_err(failed)?);
+        }
+        Ok(total)
+    }
+}
+
+/// One seed of a target.
+pub(super) struct Run<'a> {
+    pub(super) target: &'a Target,
+    pub(super) workload: WorkloadSpec,
+    sweep: &'a Sweep,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(target: &'a Target, seed: u64, sweep: &'a Sweep) -> Self {
+        Self {
+            target,
+            workload: WorkloadSpec {
+                seed,
+                many_groups: target.has_many_groups(),
+            },
+            sweep,
+        }
+    }
+
+    /// Records the workload on an empty disk.
+    pub(super) fn record(&self, faults: FaultPlan) -> io::Result<Recording> {
+        let take = Take {
+            target: self.target,
+            workload: self.workload,
+            disk: OpLog::of_empty_disk(),
+            resume: None,
+            most_writes: None,
+            faults,
+        };
+        take.record()
+    }
+
+    /// A report with what went wrong while writing, where nothing may.
+    pub(super) fn report(&self, recording: &Recording) -> io::Result<Report> {
+        let mut report = Report::new(self.target);
+        if !recording.verdict.is_ok() {
+            let artifact = self.keep(&recording.log, None)?;
+            report.fail(|| Failure {
+                what: format!("while writing: {:?}", recording.verdict),
+                replay: self.replay(),
+                artifact: Some(artifact),
+            });
+        }
+        Ok(report)
+    }
+
+    pub(super) fn replay(&self) -> String {
+        format!(
+            "replay {} --seed {}",
+            self.target.name(),
+            self.workload.seed
+        )
+    }
+
+    /// Has the target open what each crash leaves. The plans are in the order of the log.
+    pub(super) fn crash(
+        &self,
+        log: &OpLog,
+        plans: &[Plan],
+        omitted: Omitted,
+        replay: String,
+    ) -> io::Result<Report> {
+        let mut report = Report::new(self.target);
+        let mut examiner = Examiner::new(self.target, self.workload)?;
+        let mut disk = Disk::new(log, omitted);
+        for plan in plans {
+            disk.advance(plan.at);
+            let (image, window) = (disk.image(plan), log.window_at(plan.at));
+            let verdict = examiner.examine(&image, window, goes_on(plan))?;
+            if report.count(self.target, &verdict, window.opened) {
+                let kept = match report.failures.len() {
+                    0 if omitted == Omitted::None => Some(self.keep(log, Some((plan, &image)))?),
+                    _ => None,
+                };
+                report.fail(|| self.failure(plan, &verdict, &replay, window, kept));
+            }
+        }
+        Ok(report)
+    }
+
+    fn failure(
+        &self,
+        plan: &Plan,
+        verdict: &Verdict,
+        replay: &str,
+        window: Window,
+        artifact: Option<String>,
+    ) -> Failure {
+        let when = if window.opened {
+            ""
+        } else {
+            " (before the first open had returned)"
+        };
+        let log = artifact
+            .as_ref()
+            .map_or_else(String::new, |artifact| format!(" --log {artifact}/log"));
+        Failure {
+            what: format!("{verdict:?}{when}"),
+            replay: format!("{replay} --plan {plan}{log}"),
+            artifact,
+        }
+    }
+
+    /// Keeps a log, and the image of a crash, for whoever looks into it.
+    fn keep(&self, log: &OpLog, crash: Option<(&Plan, &Image)>) -> io::Result<String> {
+        let name = format!("{}-seed-{}", self.target.name(), self.workload.seed);
+        let dir = self.sweep.artifacts.join(name);
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::create_dir_all(&dir)?;
+        log.save(&dir.join("log"))?;
+        if let Some((plan, image)) = crash {
+            fs::write(dir.join("plan"), plan.to_string())?;
+            fs::create_dir(dir.join("image"))?;
+            image.write_to(&dir.join("image"))?;
+        }
+        Ok(dir.display().to_string())
+    }
+}
+
+/// Whether the checker also writes to the store: it does to every fourth.
+pub(super) fn goes_on(plan: &Plan) -> bool {
+    plan.seed % 4 == 0
+}
