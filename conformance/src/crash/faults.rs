@@ -23,7 +23,7 @@ pub struct FaultRule {
     /// All later ones fail, too. A failing read should be so: the kernel tries again.
     pub sticky: bool,
     /// What it answers.
-    pub failure: Failure,
+    pub kind: FaultKind,
 }
 
 /// A kind of call that can fail.
@@ -39,7 +39,7 @@ pub enum Call {
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Failure {
+pub enum FaultKind {
     /// With `EIO`. A sync that fails makes nothing durable, and no later one makes up for it.
     Io,
     /// With `ENOSPC`.
@@ -69,7 +69,7 @@ impl Faults {
     }
 
     /// Counts a call, and says how it fails.
-    pub(super) fn strike(&mut self, call: Call) -> Option<Failure> {
+    pub(super) fn strike(&mut self, call: Call) -> Option<FaultKind> {
         if !self.armed {
             return None;
         }
@@ -80,7 +80,7 @@ impl Faults {
         let mut rules = rules.filter(|rule| rule.call == call);
         rules
             .find(|rule| rule.nth == count || (rule.sticky && rule.nth < count))
-            .map(|rule| rule.failure)
+            .map(|rule| rule.kind)
     }
 
     pub(super) fn lies(&self) -> bool {

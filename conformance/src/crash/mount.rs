@@ -58,8 +58,8 @@ impl Mounted {
     }
 }
 
-/// Why nothing can be mounted here; `None` when it can.
-pub(super) fn unavailable() -> Option<String> {
+/// Why the crash kit cannot run here, where nothing can be mounted; `None` when it can.
+pub fn unavailable() -> Option<String> {
     let mounted = Mounted::new(OpLog::of_empty_disk(), FaultPlan::default());
     match mounted.and_then(Mounted::unmount) {
         Ok(_) => None,
@@ -70,7 +70,7 @@ pub(super) fn unavailable() -> Option<String> {
     }
 }
 
-/// Whether a run that cannot mount is a failure.
-pub(super) fn is_required() -> bool {
+/// Whether a run that cannot mount anything is a failure: `RAFT_LOGSTORE_REQUIRE_CRASH=1` is set.
+pub fn is_required() -> bool {
     env::var_os(REQUIRE_ENV).is_some_and(|value| value != "0")
 }

@@ -1,18 +1,18 @@
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 
 use super::child;
 use super::disk::{Disk, Omitted};
 use super::examiner::Examiner;
-use super::faults::FaultPlan;
 use super::mount::{REQUIRE_ENV, is_required, unavailable};
 use super::op_log::OpLog;
 use super::plan::Plan;
-use super::report::Report;
 use super::sweep::{Run, Sweep, goes_on};
 use super::target::Target;
 
@@ -31,6 +31,10 @@ struct Cli {
 enum Command {
     /// Crashes runs of each target; every image must open with all that was acknowledged.
     Sweep(Runs),
+    /// Crashes each target again while it recovers from a crash, or soon after.
+    Nested(Runs),
+    /// Leaves out each single sync: crashes must show every one that matters.
+    Mutate(Runs),
     /// Has every sync do nothing: each target must be caught.
     Lie(Runs),
     /// Repeats one crash.
@@ -100,6 +104,14 @@ pub fn main(targets: Vec<Target>) -> ExitCode {
             let report = sweep.run(target)?;
             Ok((report.passed(), report))
         }),
+        Command::Nested(runs) => each(&targets, runs, cli.json, |sweep, target| {
+            let report = sweep.nested(target)?;
+            Ok((report.passed(), report))
+        }),
+        Command::Mutate(runs) => each(&targets, runs, cli.json, |sweep, target| {
+            let report = sweep.mutate(target)?;
+            Ok((report.passed(), report))
+        }),
         Command::Lie(runs) => each(&targets, runs, cli.json, |sweep, target| {
             let report = sweep.lie(target)?;
             Ok((!report.passed(), report))
@@ -117,11 +129,11 @@ pub fn main(targets: Vec<Target>) -> ExitCode {
 }
 
 /// Runs each target and prints its report; whether all went as it must.
-fn each(
+fn each<R: Serialize + Display>(
     targets: &[Target],
     runs: &Runs,
     json: bool,
-    run: impl Fn(&Sweep, &Target) -> io::Result<(bool, Report)>,
+    run: impl Fn(&Sweep, &Target) -> io::Result<(bool, R)>,
 ) -> io::Result<bool> {
     let sweep = runs.sweep();
     let mut all = true;
@@ -168,6 +180,7 @@ impl Runs {
             images: self.images,
             jobs: self.jobs.unwrap_or(default.jobs),
             artifacts: self.artifacts.clone().unwrap_or(default.artifacts),
+            faults: default.faults,
         }
     }
 }
@@ -180,7 +193,7 @@ impl Replay {
         let log = match &self.log {
             Some(path) => OpLog::load(path)?,
             None => {
-                let recording = run.record(FaultPlan::default())?;
+                let recording = run.record()?;
                 println!("the writer: {:?}", recording.verdict);
                 if self.plan.is_none() {
                     return Ok(recording.verdict.is_ok());

@@ -14,7 +14,7 @@ use fuser::{
 };
 use rustix::fs::{FallocateFlags, OFlags};
 
-use super::faults::{Call, Failure, FaultPlan, Faults};
+use super::faults::{Call, FaultKind, FaultPlan, Faults};
 use super::image::Image;
 use super::mark::Mark;
 use super::mutation::{Ino, Mutation, ROOT, SyncOutcome};
@@ -286,9 +286,9 @@ impl State {
     fn write(&mut self, ino: Ino, offset: u64, data: &[u8], synced: bool) -> Answer<u32> {
         let mut data = data;
         match self.faults.strike(Call::Write) {
-            Some(Failure::Io) => return Err(Errno::EIO),
-            Some(Failure::NoSpace) => return Err(Errno::ENOSPC),
-            Some(Failure::Short(len)) => data = &data[..data.len().min(len as usize)],
+            Some(FaultKind::Io) => return Err(Errno::EIO),
+            Some(FaultKind::NoSpace) => return Err(Errno::ENOSPC),
+            Some(FaultKind::Short(len)) => data = &data[..data.len().min(len as usize)],
             None => {}
         }
         // Whether the pages are new is not looked at: a disk that is full within one write is full.
@@ -306,10 +306,10 @@ impl State {
 
     fn sync(&mut self, ino: Ino) -> Answer<()> {
         let (outcome, answer) = match self.faults.strike(Call::Sync) {
-            Some(Failure::Io) => (SyncOutcome::Failed, Err(Errno::EIO)),
-            Some(Failure::NoSpace) => (SyncOutcome::Failed, Err(Errno::ENOSPC)),
-            Some(Failure::Short(_)) | None if self.faults.lies() => (SyncOutcome::Lied, Ok(())),
-            Some(Failure::Short(_)) | None => (SyncOutcome::Done, Ok(())),
+            Some(FaultKind::Io) => (SyncOutcome::Failed, Err(Errno::EIO)),
+            Some(FaultKind::NoSpace) => (SyncOutcome::Failed, Err(Errno::ENOSPC)),
+            Some(FaultKind::Short(_)) | None if self.faults.lies() => (SyncOutcome::Lied, Ok(())),
+            Some(FaultKind::Short(_)) | None => (SyncOutcome::Done, Ok(())),
         };
         self.apply(Mutation::Sync { ino, outcome });
         answer
@@ -488,9 +488,9 @@ impl Filesystem for Recorder {
     ) {
         let mut state = self.state();
         match state.faults.strike(Call::Read) {
-            Some(Failure::Io) => return reply.error(Errno::EIO),
-            Some(Failure::NoSpace) => return reply.error(Errno::ENOSPC),
-            Some(Failure::Short(_)) | None => {}
+            Some(FaultKind::Io) => return reply.error(Errno::EIO),
+            Some(FaultKind::NoSpace) => return reply.error(Errno::ENOSPC),
+            Some(FaultKind::Short(_)) | None => {}
         }
         match state.files.get(&ino.0) {
             Some(file) => reply.data(&file.content.read(offset, size as usize)),

@@ -56,9 +56,12 @@ impl Take<'_> {
             arm: self.faults != FaultPlan::default(),
         };
         let verdict = loop {
+            let before = mounted.log().mutations.len();
             let ended = run(self.target, &task)?;
             let log = mounted.log();
-            match log.mutations.iter().rev().find_map(Mutation::mark) {
+            // Other threads may acknowledge writes until the process is gone.
+            let mut marks = log.mutations[before..].iter().filter_map(Mutation::mark);
+            match marks.find(|mark| matches!(mark, Mark::Finished | Mark::Killed)) {
                 Some(Mark::Finished) => break Verdict::Ok,
                 Some(Mark::Killed) => {
                     task.resume = Some(log.window_at(log.mutations.len()));
@@ -70,8 +73,8 @@ impl Take<'_> {
         let (log, image) = mounted.unmount()?;
         let mut disk = Disk::new(&log, Omitted::None);
         disk.advance(log.mutations.len());
-        let differences = disk.everything();
-        let differences = differences.differences(&image);
+        let replayed = disk.everything();
+        let differences = replayed.differences(&image);
         if !differences.is_empty() {
             return Err(io::Error::other(format!(
                 "the log does not lead to what the file system holds: {differences:?} differ"

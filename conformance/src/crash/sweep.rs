@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub struct Sweep {
     pub images: usize,
     /// Runs at a time.
     pub jobs: usize,
+    /// What goes wrong while the store is open. The workload ends at the first error then.
+    pub faults: FaultPlan,
     /// Where failures are kept.
     pub artifacts: PathBuf,
 }
@@ -38,6 +41,7 @@ impl Default for Sweep {
             seeds: 1..=20,
             images: 500,
             jobs: thread::available_parallelism().map_or(1, Into::into),
+            faults: FaultPlan::default(),
             artifacts: env::temp_dir().join("raft-logstore-crash"),
         }
     }
@@ -51,7 +55,7 @@ impl Sweep {
     /// When nothing can be mounted or started here, or the kit itself fails.
     pub fn run(&self, target: &Target) -> io::Result<Report> {
         self.each_seed(target, |run| {
-            let recording = run.record(FaultPlan::default())?;
+            let recording = run.record()?;
             let mut report = run.report(&recording)?;
             let plans = Plan::sample(&recording.log, self.images, run.workload.seed);
             report.add(run.crash(&recording.log, &plans, Omitted::None, run.replay())?);
@@ -67,7 +71,7 @@ impl Sweep {
     /// As [`run`](Self::run).
     pub fn lie(&self, target: &Target) -> io::Result<Report> {
         self.each_seed(target, |run| {
-            let recording = run.record(FaultPlan::default())?;
+            let recording = run.record()?;
             let plans = Plan::sample(&recording.log, self.images, run.workload.seed);
             run.crash(
                 &recording.log,
@@ -78,14 +82,27 @@ impl Sweep {
         })
     }
 
-    /// Runs each seed, a few at a time, and adds up what they find.
+    /// Runs each seed and adds up what they find.
     pub(super) fn each_seed(
         &self,
         target: &Target,
         work: impl Fn(&Run<'_>) -> io::Result<Report> + Sync,
     ) -> io::Result<Report> {
+        let mut total = Report::new(target);
+        for report in self.map_seeds(target, work)? {
+            total.add(report);
+        }
+        Ok(total)
+    }
+
+    /// Runs each seed, a few at a time; what they find is in the order of the seeds.
+    pub(super) fn map_seeds<R: Send>(
+        &self,
+        target: &Target,
+        work: impl Fn(&Run<'_>) -> io::Result<R> + Sync,
+    ) -> io::Result<Vec<R>> {
         let next = AtomicU64::new(*self.seeds.start());
-        let reports = Mutex::new(Vec::new());
+        let found = Mutex::new(BTreeMap::new());
         thread::scope(|scope| {
             let worker = || {
                 loop {
@@ -93,26 +110,22 @@ impl Sweep {
                     if seed > *self.seeds.end() {
                         break;
                     }
-                    let report = work(&Run::new(target, seed, self));
-                    let mut reports = reports.lock().expect("no worker panics with the lock");
-                    reports.push((seed, report));
+                    let result = work(&Run::new(target, seed, self));
+                    let mut found = found.lock().expect("no worker panics with the lock");
+                    found.insert(seed, result);
                 }
             };
             for _ in 0..self.jobs.max(1) {
                 scope.spawn(worker);
             }
         });
-        let mut reports = reports
-            .into_inner()
-            .expect("no worker panics with the lock");
-        reports.sort_by_key(|(seed, _)| *seed);
-        let mut total = Report::new(target);
-        for (seed, report) in reports {
-            let failed =
-                |error| io::Error::other(format!("{}, seed {seed}: {error}", target.name()));
-            total.add(report.map_err(failed)?);
-        }
-        Ok(total)
+        let found = found.into_inner().expect("no worker panics with the lock");
+        let named = |(seed, result): (u64, io::Result<R>)| {
+            result.map_err(|error| {
+                io::Error::other(format!("{}, seed {seed}: {error}", target.name()))
+            })
+        };
+        found.into_iter().map(named).collect()
     }
 }
 
@@ -136,14 +149,14 @@ impl<'a> Run<'a> {
     }
 
     /// Records the workload on an empty disk.
-    pub(super) fn record(&self, faults: FaultPlan) -> io::Result<Recording> {
+    pub(super) fn record(&self) -> io::Result<Recording> {
         let take = Take {
             target: self.target,
             workload: self.workload,
             disk: OpLog::of_empty_disk(),
             resume: None,
             most_writes: None,
-            faults,
+            faults: self.sweep.faults.clone(),
         };
         take.record()
     }
@@ -151,7 +164,9 @@ impl<'a> Run<'a> {
     /// A report with what went wrong while writing, where nothing may.
     pub(super) fn report(&self, recording: &Recording) -> io::Result<Report> {
         let mut report = Report::new(self.target);
-        if !recording.verdict.is_ok() {
+        let may_fail = self.sweep.faults != FaultPlan::default()
+            && matches!(recording.verdict, Verdict::TypedError { .. });
+        if !recording.verdict.is_ok() && !may_fail {
             let artifact = self.keep(&recording.log, None)?;
             report.fail(|| Failure {
                 what: format!("while writing: {:?}", recording.verdict),
