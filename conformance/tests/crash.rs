@@ -115,10 +115,16 @@ mod linux {
                 Flaw::ForgetsDirectory,
                 |report| report.lost,
             ),
-            caught(
+            trial(
                 "a_store_that_shows_what_is_not_durable_after_a_kill_is_caught",
-                Flaw::ShowsUnsynced,
-                |report| report.lost,
+                || {
+                    let many = Sweep {
+                        seeds: 1..=40,
+                        ..small()
+                    };
+                    let report = many.run(&target(Flaw::ShowsUnsynced))?;
+                    ensure(!report.passed() && report.lost > 0, &report)
+                },
             ),
             caught(
                 "a_store_without_checksums_is_caught",

@@ -5,8 +5,9 @@ use futures_executor::block_on;
 use raft_logstore_core::{Backend, Entry, LogStoreExt, Op, Result, StableKey, StableStoreExt};
 use serde::{Deserialize, Serialize};
 
-use super::child::{answer, contained};
+use super::child::answer;
 use super::oracle::Oracle;
+use super::panics::Panics;
 use super::state::State;
 use super::target::Target;
 use super::verdict::Verdict;
@@ -32,7 +33,7 @@ pub(super) struct Question {
 }
 
 /// Answers each line of the standard input with a [`Verdict`].
-pub(super) fn run(target: &Target, task: &CheckerTask) -> io::Result<()> {
+pub(super) fn run(target: &Target, task: &CheckerTask, panics: &Panics) -> io::Result<()> {
     let checker = Checker {
         target,
         many_groups: task.workload.many_groups,
@@ -40,7 +41,7 @@ pub(super) fn run(target: &Target, task: &CheckerTask) -> io::Result<()> {
     };
     for line in io::stdin().lock().lines() {
         let question: Question = serde_json::from_str(&line?)?;
-        answer(&contained(|| checker.verdict(&question)))?;
+        answer(&panics.contain(|| checker.verdict(&question)))?;
     }
     Ok(())
 }

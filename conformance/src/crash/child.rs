@@ -2,16 +2,14 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::{Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::checker::{self, CheckerTask};
+use super::panics::Panics;
 use super::target::Target;
-use super::verdict::Verdict;
 use super::writer::{self, WriterTask};
 
 /// Tells a copy of the program what to do instead.
@@ -70,12 +68,12 @@ fn work(targets: &[Target], Task { target, role }: Task) -> io::Result<()> {
         .iter()
         .find(|known| known.name() == target)
         .ok_or_else(|| io::Error::other(format!("there is no target {target:?}")))?;
-    note_panics();
+    let panics = Panics::note();
     let mut done = Ok(());
     target.subject().within(&mut || {
         done = match &role {
-            Role::Writer(task) => writer::run(target, task),
-            Role::Checker(task) => checker::run(target, task),
+            Role::Writer(task) => writer::run(target, task, &panics),
+            Role::Checker(task) => checker::run(target, task, &panics),
         };
     });
     done
@@ -91,23 +89,4 @@ pub(super) fn answer(answer: &impl Serialize) -> io::Result<()> {
 /// What a child told in a line of its output; `None` for other output.
 pub(super) fn parse_answer<T: DeserializeOwned>(line: &str) -> Option<T> {
     serde_json::from_str(line.strip_prefix(ANSWER)?).ok()
-}
-
-/// The last panic of any thread.
-static PANIC: Mutex<Option<String>> = Mutex::new(None);
-
-/// Keeps what a panic says, also when the store contains it.
-fn note_panics() {
-    panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
-        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.to_string());
-        eprintln!("{info}");
-    }));
-}
-
-/// Runs `check` and calls a panic a verdict.
-pub(super) fn contained(check: impl FnOnce() -> Verdict) -> Verdict {
-    panic::catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|_| {
-        let panic = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Verdict::Panicked(panic.unwrap_or_else(|| "a panic without a message".to_owned()))
-    })
 }

@@ -486,3 +486,153 @@ impl Choice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::op_log::OpLog;
+    use super::*;
+
+    const FILE: Ino = 9;
+    const MODELS: [Directories; 2] = [Directories::Linux, Directories::Posix];
+
+    fn log(mutations: impl IntoIterator<Item = Mutation>) -> OpLog {
+        let mut log = OpLog::of_empty_disk();
+        log.mutations.extend(mutations);
+        log
+    }
+
+    fn create(name: &str) -> Mutation {
+        Mutation::Create {
+            parent: ROOT,
+            name: name.to_owned(),
+            ino: FILE,
+            directory: false,
+        }
+    }
+
+    fn write(offset: u64, byte: u8, synced: bool) -> Mutation {
+        Mutation::Write {
+            ino: FILE,
+            offset,
+            data: Bytes::from(vec![byte; 100]),
+            synced,
+        }
+    }
+
+    fn sync(ino: Ino, outcome: SyncOutcome) -> Mutation {
+        Mutation::Sync { ino, outcome }
+    }
+
+    /// What is at the beginning of `file` after the crash at the end of the log; `None` without a file.
+    fn crashed(log: &OpLog, keep: Keep, directories: Directories) -> Option<Vec<u8>> {
+        let mut disk = Disk::new(log, Omitted::None);
+        disk.advance(log.mutations.len());
+        let image = disk.image(&Plan {
+            keep,
+            ..Plan::worst(log.mutations.len(), directories)
+        });
+        image.file("file").map(|file| file.read(0, 100))
+    }
+
+    #[test]
+    fn what_was_synced_is_kept_and_what_was_not_may_be_lost() {
+        let synced = [
+            create("file"),
+            write(0, 1, false),
+            sync(FILE, SyncOutcome::Done),
+            sync(ROOT, SyncOutcome::Done),
+            write(0, 2, false),
+        ];
+        for model in MODELS {
+            let log = log(synced.clone());
+            assert_eq!(crashed(&log, Keep::Nothing, model), Some(vec![1; 100]));
+            assert_eq!(crashed(&log, Keep::Everything, model), Some(vec![2; 100]));
+        }
+    }
+
+    #[test]
+    fn a_sync_of_a_file_keeps_its_name_where_there_is_a_journal() {
+        let log = log([create("file"), sync(FILE, SyncOutcome::Done)]);
+        assert_eq!(
+            crashed(&log, Keep::Nothing, Directories::Linux),
+            Some(vec![])
+        );
+        assert_eq!(crashed(&log, Keep::Nothing, Directories::Posix), None);
+    }
+
+    #[test]
+    fn after_a_failed_sync_no_other_makes_up_for_it() {
+        let log = log([
+            create("file"),
+            write(0, 1, false),
+            sync(FILE, SyncOutcome::Failed),
+            write(PAGE, 2, false),
+            sync(FILE, SyncOutcome::Done),
+            sync(ROOT, SyncOutcome::Done),
+        ]);
+        let found = crashed(&log, Keep::Nothing, Directories::Posix);
+        assert_eq!(found, Some(vec![0; 100]));
+    }
+
+    #[test]
+    fn a_page_that_is_written_again_takes_what_was_forgotten_along() {
+        let log = log([
+            create("file"),
+            write(0, 1, false),
+            sync(FILE, SyncOutcome::Failed),
+            write(200, 2, false),
+            sync(FILE, SyncOutcome::Done),
+        ]);
+        let found = crashed(&log, Keep::Nothing, Directories::Linux);
+        assert_eq!(found, Some(vec![1; 100]));
+    }
+
+    #[test]
+    fn a_synced_write_is_durable_alone() {
+        let log = log([
+            create("file"),
+            sync(FILE, SyncOutcome::Done),
+            write(0, 1, false),
+            write(PAGE, 2, true),
+        ]);
+        let found = crashed(&log, Keep::Nothing, Directories::Linux);
+        assert_eq!(found, Some(vec![0; 100]));
+    }
+
+    #[test]
+    fn a_sector_never_shows_a_later_write_without_an_earlier_one() {
+        let log = log([
+            create("file"),
+            sync(FILE, SyncOutcome::Done),
+            write(0, 1, false),
+            write(100, 2, false),
+        ]);
+        for seed in 0..50 {
+            let mut disk = Disk::new(&log, Omitted::None);
+            disk.advance(log.mutations.len());
+            let image = disk.image(&Plan {
+                keep: Keep::Percent(50),
+                seed,
+                ..Plan::worst(log.mutations.len(), Directories::Linux)
+            });
+            let found = image.file("file").map(|file| file.read(0, 200));
+            let found = found.expect("the name is durable");
+            assert!(found.is_empty() || found[0] == 1, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_sync_that_is_left_out_makes_nothing_durable() {
+        let log = log([
+            create("file"),
+            write(0, 1, false),
+            sync(FILE, SyncOutcome::Done),
+        ]);
+        for omitted in [Omitted::One(3), Omitted::All] {
+            let mut disk = Disk::new(&log, omitted);
+            disk.advance(log.mutations.len());
+            let image = disk.image(&Plan::worst(log.mutations.len(), Directories::Linux));
+            assert_eq!(image.file("file"), None);
+        }
+    }
+}

@@ -65,6 +65,12 @@ impl Image {
         mutations
     }
 
+    /// A file by its path.
+    #[cfg(test)]
+    pub(super) fn file(&self, path: &str) -> Option<&SparseFile> {
+        self.nodes.get(path)?.as_ref()
+    }
+
     /// The paths at which two trees differ.
     pub(super) fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
         let mut paths: Vec<&str> = self

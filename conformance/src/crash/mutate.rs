@@ -116,7 +116,7 @@ impl<'a> Mutator<'a> {
             log,
             images,
             examiner: Examiner::new(run.target, run.workload)?,
-            paths: paths(log),
+            paths: log.paths(),
             report: MutationReport::default(),
         })
     }
@@ -141,7 +141,7 @@ impl<'a> Mutator<'a> {
         let name = self.describe(sync);
         // Crashes where the disk is another one, and shortly after.
         let end = (last + 1).min(self.log.mutations.len());
-        let sample = Plan::sample_within(self.log, sync + 1, end, self.images, sync as u64);
+        let sample = Plan::sample_within(self.log, sync + 1..=end, self.images, sync as u64);
         if self.shows(sync, &sample)? {
             self.report.effective += 1;
             self.report.caught += 1;
@@ -215,32 +215,6 @@ impl<'a> Mutator<'a> {
             other => format!("{other:?}"),
         }
     }
-}
-
-/// The last name of everything that had one.
-fn paths(log: &OpLog) -> BTreeMap<Ino, String> {
-    let mut paths: BTreeMap<Ino, String> = BTreeMap::new();
-    for mutation in &log.mutations {
-        let (parent, name, ino) = match mutation {
-            Mutation::Create {
-                parent, name, ino, ..
-            }
-            | Mutation::Link { parent, name, ino }
-            | Mutation::Rename {
-                new_parent: parent,
-                new_name: name,
-                ino,
-                ..
-            } => (parent, name, ino),
-            _ => continue,
-        };
-        let path = match paths.get(parent) {
-            Some(parent) => format!("{parent}/{name}"),
-            None => name.clone(),
-        };
-        paths.insert(*ino, path);
-    }
-    paths
 }
 
 /// At most so many of the plans, the first and the last among them.

@@ -63,6 +63,6 @@ fn crash_again(
     let recording = take.record()?;
     let mut report = run.report(&recording)?;
     let plans = Plan::sample(&recording.log, images, plan.seed);
-    report.add(run.crash(&recording.log, &plans, Omitted::None, run.replay())?);
+    report.add(run.crash(&recording.log, &plans, Omitted::None)?);
     Ok(report)
 }

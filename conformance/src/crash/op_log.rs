@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter};
 use std::path::Path;
@@ -55,11 +56,59 @@ impl OpLog {
         created.max().unwrap_or(ROOT)
     }
 
+    /// The last path of everything that had one.
+    pub(super) fn paths(&self) -> BTreeMap<Ino, String> {
+        let mut paths: BTreeMap<Ino, String> = BTreeMap::new();
+        for mutation in &self.mutations {
+            let (parent, name, ino) = match mutation {
+                Mutation::Create {
+                    parent, name, ino, ..
+                }
+                | Mutation::Link { parent, name, ino }
+                | Mutation::Rename {
+                    new_parent: parent,
+                    new_name: name,
+                    ino,
+                    ..
+                } => (parent, name, ino),
+                _ => continue,
+            };
+            let path = match paths.get(parent) {
+                Some(parent) => format!("{parent}/{name}"),
+                None => name.clone(),
+            };
+            paths.insert(*ino, path);
+        }
+        paths
+    }
+
     /// Keeps the log as a file.
     pub(super) fn save(&self, path: &Path) -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
         rmp_serde::encode::write(&mut file, self).map_err(io::Error::other)?;
         io::Write::flush(&mut file)
+    }
+
+    /// Says what was written and synced, a line for each file and directory.
+    pub(super) fn summary(&self) -> String {
+        let mut totals: BTreeMap<Ino, (u64, u64, u64)> = BTreeMap::new();
+        for mutation in &self.mutations[self.base..] {
+            match mutation {
+                Mutation::Write { ino, data, .. } => {
+                    let (writes, bytes, _) = totals.entry(*ino).or_default();
+                    *writes += 1;
+                    *bytes += data.len() as u64;
+                }
+                Mutation::Sync { ino, .. } => totals.entry(*ino).or_default().2 += 1,
+                _ => {}
+            }
+        }
+        let mut summary = format!("{} mutations\n", self.mutations.len());
+        for (ino, path) in self.paths() {
+            let (writes, bytes, syncs) = totals.get(&ino).copied().unwrap_or_default();
+            summary += &format!("{path}: {writes} writes of {bytes} bytes, {syncs} syncs\n");
+        }
+        summary
     }
 
     /// Reads a log that was kept.

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -79,17 +80,17 @@ impl Plan {
     /// `count` crashes of a log, in the order of the log: half of them beside syncs, marks and changes
     /// of names, half anywhere; every way to keep, directory model and sector size in turn.
     pub(super) fn sample(log: &OpLog, count: usize, seed: u64) -> Vec<Self> {
-        Self::sample_within(log, log.base, log.mutations.len(), count, seed)
+        Self::sample_within(log, log.base..=log.mutations.len(), count, seed)
     }
 
-    /// The same for crashes at `from` or later, up to `to`.
+    /// The same for crashes in a part of the log.
     pub(super) fn sample_within(
         log: &OpLog,
-        from: usize,
-        to: usize,
+        part: RangeInclusive<usize>,
         count: usize,
         seed: u64,
     ) -> Vec<Self> {
+        let (from, to) = part.into_inner();
         let mut mix = Mix::new(seed ^ 0x00C5_A54D);
         let critical: Vec<usize> = (from..to)
             .filter(|at| log.mutations[*at].is_critical())

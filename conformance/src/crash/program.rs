@@ -46,15 +46,16 @@ enum Command {
 struct Runs {
     /// The targets; all of them by default.
     targets: Vec<String>,
-    /// How many runs.
-    #[arg(long, default_value_t = 20)]
-    seeds: u64,
+    /// How many runs; by default 20, and 2 where syncs are left out.
+    #[arg(long)]
+    seeds: Option<u64>,
     /// The seed of the first run.
     #[arg(long, default_value_t = 1)]
     first_seed: u64,
-    /// Crash images of each run.
-    #[arg(long, default_value_t = 500)]
-    images: usize,
+    /// Crash images of each run, or of each sync that is left out; by default 500 for a sweep, 100 for
+    /// nested crashes and a disk that lies, 32 for a sync.
+    #[arg(long)]
+    images: Option<usize>,
     /// Runs at a time; by default as many as there are processors.
     #[arg(long)]
     jobs: Option<usize>,
@@ -69,13 +70,16 @@ struct Replay {
     target: String,
     #[arg(long)]
     seed: u64,
-    /// Which crash; without it the run is recorded and nothing else.
+    /// Which crash; without it the log is summed up.
     #[arg(long)]
     plan: Option<Plan>,
     /// The log that was kept; without it the run is recorded again. A store with threads writes its
     /// bytes in another order each time, so only the log repeats a crash exactly.
     #[arg(long)]
     log: Option<PathBuf>,
+    /// No sync does anything.
+    #[arg(long)]
+    lie: bool,
     /// Leaves the image in this directory, which must not exist.
     #[arg(long)]
     image: Option<PathBuf>,
@@ -100,19 +104,19 @@ pub fn main(targets: Vec<Target>) -> ExitCode {
         };
     }
     let done = match &cli.command {
-        Command::Sweep(runs) => each(&targets, runs, cli.json, |sweep, target| {
+        Command::Sweep(runs) => each(&targets, runs, (20, 500), cli.json, |sweep, target| {
             let report = sweep.run(target)?;
             Ok((report.passed(), report))
         }),
-        Command::Nested(runs) => each(&targets, runs, cli.json, |sweep, target| {
+        Command::Nested(runs) => each(&targets, runs, (20, 100), cli.json, |sweep, target| {
             let report = sweep.nested(target)?;
             Ok((report.passed(), report))
         }),
-        Command::Mutate(runs) => each(&targets, runs, cli.json, |sweep, target| {
+        Command::Mutate(runs) => each(&targets, runs, (2, 32), cli.json, |sweep, target| {
             let report = sweep.mutate(target)?;
             Ok((report.passed(), report))
         }),
-        Command::Lie(runs) => each(&targets, runs, cli.json, |sweep, target| {
+        Command::Lie(runs) => each(&targets, runs, (20, 100), cli.json, |sweep, target| {
             let report = sweep.lie(target)?;
             Ok((!report.passed(), report))
         }),
@@ -132,10 +136,11 @@ pub fn main(targets: Vec<Target>) -> ExitCode {
 fn each<R: Serialize + Display>(
     targets: &[Target],
     runs: &Runs,
+    (seeds, images): (u64, usize),
     json: bool,
     run: impl Fn(&Sweep, &Target) -> io::Result<(bool, R)>,
 ) -> io::Result<bool> {
-    let sweep = runs.sweep();
+    let sweep = runs.sweep(seeds, images);
     let mut all = true;
     for target in runs.chosen(targets)? {
         let started = Instant::now();
@@ -172,12 +177,14 @@ impl Runs {
             .collect()
     }
 
-    fn sweep(&self) -> Sweep {
+    fn sweep(&self, seeds: u64, images: usize) -> Sweep {
         let default = Sweep::default();
-        let last = self.first_seed.saturating_add(self.seeds.saturating_sub(1));
+        let last = self
+            .first_seed
+            .saturating_add(self.seeds.unwrap_or(seeds).saturating_sub(1));
         Sweep {
             seeds: self.first_seed..=last,
-            images: self.images,
+            images: self.images.unwrap_or(images),
             jobs: self.jobs.unwrap_or(default.jobs),
             artifacts: self.artifacts.clone().unwrap_or(default.artifacts),
             faults: default.faults,
@@ -195,14 +202,11 @@ impl Replay {
             None => {
                 let recording = run.record()?;
                 println!("the writer: {:?}", recording.verdict);
-                if self.plan.is_none() {
-                    return Ok(recording.verdict.is_ok());
-                }
                 recording.log
             }
         };
         let Some(plan) = &self.plan else {
-            println!("{} mutations", log.mutations.len());
+            println!("{}", log.summary());
             return Ok(true);
         };
         if !(log.base..=log.mutations.len()).contains(&plan.at) {
@@ -212,7 +216,12 @@ impl Replay {
                 plan.at
             )));
         }
-        let mut disk = Disk::new(&log, Omitted::None);
+        let omitted = if self.lie {
+            Omitted::All
+        } else {
+            Omitted::None
+        };
+        let mut disk = Disk::new(&log, omitted);
         disk.advance(plan.at);
         let (image, window) = (disk.image(plan), log.window_at(plan.at));
         if let Some(dir) = &self.image {

@@ -130,7 +130,7 @@ impl fmt::Display for Report {
             write!(f, "\n  {failure}")?;
         }
         let more = self.failed - self.failures.len() as u64;
-        if more > 0 {
+        if more > 0 && !self.failures.is_empty() {
             write!(f, "\n  and {more} more")?;
         }
         Ok(())

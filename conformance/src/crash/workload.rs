@@ -54,13 +54,25 @@ pub(super) const KEYS: [StableKey; 4] = [
     EXTRA,
 ];
 
-/// Every so many seeds one writes megabytes.
-const BIG_EVERY: u64 = 5;
+/// How much a workload writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Size {
+    /// Kilobytes.
+    Small,
+    /// Megabytes, in every fifth seed: enough to grow a map, fill a memtable, settle a journal.
+    Big,
+    /// Tens of megabytes, nearly all of it purged before it ends, in every tenth seed: enough for an
+    /// engine to give space back.
+    Huge,
+}
 
 impl WorkloadSpec {
-    /// Whether it writes megabytes: enough for an engine to compact, grow and roll its files.
-    fn is_big(self) -> bool {
-        self.seed % BIG_EVERY == 0
+    fn size(self) -> Size {
+        match self.seed {
+            seed if seed % 10 == 0 => Size::Huge,
+            seed if seed % 5 == 0 => Size::Big,
+            _ => Size::Small,
+        }
     }
 
     fn groups(self) -> &'static [GroupId] {
@@ -77,7 +89,7 @@ impl WorkloadSpec {
         let groups = 1 + mix.below(self.groups().len() as u64) as usize;
         let mut generator = Generator {
             groups: &self.groups()[..groups],
-            big: self.is_big(),
+            size: self.size(),
             number: 0,
             states: Reference::default(),
             mix,
@@ -85,20 +97,29 @@ impl WorkloadSpec {
         let writes = 60 + generator.mix.below(60);
         let depth = [1, 2, 6, 24][generator.mix.below(4) as usize];
         let reopens = generator.mix.below(2) == 0;
-        let kill_at = (generator.mix.below(3) == 0).then(|| generator.mix.below(writes));
+        let mut kill_after = (generator.mix.below(2) == 0).then(|| generator.mix.below(writes));
         let mut steps = Vec::new();
         for number in 0..writes {
             let write = generator.write();
+            // A kill with something that nobody has asked to be durable is the most telling.
+            let is_lazy = write.lazy;
             steps.push(Step::Write(write));
+            let kills = kill_after.is_some_and(|after| number >= after);
+            if kills && (is_lazy || generator.mix.below(8) == 0) {
+                steps.push(Step::Kill);
+                kill_after = None;
+                continue;
+            }
             match generator.mix.below(100) {
                 0..15 => steps.push(Step::Rest(Duration::ZERO)),
                 15..18 => steps.push(Step::Rest(Duration::from_millis(3))),
                 18..20 if reopens => steps.push(Step::Reopen),
                 _ => {}
             }
-            if kill_at == Some(number) {
-                steps.push(Step::Kill);
-            }
+        }
+        if self.size() == Size::Huge {
+            steps.extend(generator.purge_all().map(Step::Write));
+            steps.push(Step::Rest(Duration::from_millis(20)));
         }
         Workload { steps, depth }
     }
@@ -134,7 +155,7 @@ impl Reference {
 
 struct Generator {
     groups: &'static [GroupId],
-    big: bool,
+    size: Size,
     number: u64,
     states: Reference,
     mix: Mix,
@@ -151,6 +172,25 @@ impl Generator {
         write
     }
 
+    /// Purges whatever is there.
+    fn purge_all(&mut self) -> impl Iterator<Item = Write> {
+        let purges: Vec<Write> = (self.groups.iter())
+            .filter_map(|&group| {
+                let bounds = self.states.memory.bounds(group);
+                let bounds = bounds.expect("the reference does not fail");
+                Some(Write {
+                    op: Op::Purge {
+                        group,
+                        up_to: bounds.last()?,
+                        id: Bytes::from_static(b"all"),
+                    },
+                    lazy: false,
+                })
+            })
+            .collect();
+        purges.into_iter()
+    }
+
     fn choose(&mut self, group: GroupId) -> Write {
         let bounds = self
             .states
@@ -158,7 +198,11 @@ impl Generator {
             .bounds(group)
             .expect("the reference does not fail");
         let durable = |op| Write { op, lazy: false };
-        let many = if self.big { 120 } else { 40 };
+        let many = match self.size {
+            Size::Small => 40,
+            Size::Big => 120,
+            Size::Huge => 200,
+        };
         match self.mix.below(100) {
             // A log that has become long is purged.
             _ if bounds.len() > many => durable(self.purge(group)),
@@ -201,7 +245,8 @@ impl Generator {
     fn payload_bytes(&mut self) -> usize {
         let most = match self.mix.below(20) {
             0..2 => return 0,
-            _ if self.big => 64 << 10,
+            _ if self.size == Size::Big => 64 << 10,
+            _ if self.size == Size::Huge => 256 << 10,
             2..12 => 64,
             12..17 => 1500,
             _ => 3 * 4096,

@@ -9,10 +9,11 @@ use raft_logstore_core::{Completion, Error, ErrorKind, Op, Result};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 
-use super::child::{answer, contained};
+use super::child::answer;
 use super::mark::{Mark, Marker};
 use super::op_log::STORE;
 use super::oracle::Oracle;
+use super::panics::Panics;
 use super::state::State;
 use super::target::Target;
 use super::verdict::Verdict;
@@ -41,9 +42,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs the workload. Does not return if all went well: the process kills itself, so that nothing is
 /// tidied up.
-pub(super) fn run(target: &Target, task: &WriterTask) -> io::Result<()> {
+pub(super) fn run(target: &Target, task: &WriterTask, panics: &Panics) -> io::Result<()> {
     let marker = Arc::new(Marker::open(&task.root)?);
-    let verdict = contained(|| {
+    let verdict = panics.contain(|| {
         let writer = Writer::start(target, task, marker);
         match writer.and_then(Writer::work) {
             Ok(never) => match never {},

@@ -120,16 +120,25 @@ impl ToyLog {
         let mut inner = self.inner();
         if self.flaw == Flaw::AcknowledgesFirst {
             done.complete(Ok(()));
-            return inner.write(op, self.flaw);
+            return inner.write(op, self.flaw, false);
         }
-        let written = inner.write(op, self.flaw);
+        let written = inner.write(op, self.flaw, false);
         done.complete(written.clone());
         written
     }
 }
 
+impl Drop for ToyLog {
+    /// Dropping it is closing it: what was written lazily is durable then.
+    fn drop(&mut self) {
+        if self.flaw != Flaw::NeverSyncs {
+            self.inner().file.sync_data().unwrap();
+        }
+    }
+}
+
 impl Inner {
-    fn write(&mut self, op: Op, flaw: Flaw) -> Result<()> {
+    fn write(&mut self, op: Op, flaw: Flaw, lazy: bool) -> Result<()> {
         let record = encode_record(&op);
         let syncs = match (flaw, &op) {
             (Flaw::NeverSyncs, _) | (Flaw::ForgetsVotes, Op::Put { .. }) => false,
@@ -138,7 +147,7 @@ impl Inner {
         apply(&self.memory, op)?;
         let failed = |error| Error::io("write", error);
         self.file.write_all(&record).map_err(failed)?;
-        if !syncs {
+        if lazy || !syncs {
             return Ok(());
         }
         match self.file.sync_data() {
@@ -298,6 +307,8 @@ impl StableStore for ToyLog {
     }
 
     async fn put_lazy(&self, key: &StableKey, value: Option<Bytes>) -> Result<()> {
-        self.put(key, value, Completion::ignore()).await
+        let (group, key) = (GROUP, key.clone());
+        self.inner()
+            .write(Op::Put { group, key, value }, self.flaw, true)
     }
 }
