@@ -58,9 +58,9 @@ impl OpLog {
 
     /// The last path of everything that had one.
     pub(super) fn paths(&self) -> BTreeMap<Ino, String> {
-        let mut paths: BTreeMap<Ino, String> = BTreeMap::new();
+        let mut names: BTreeMap<Ino, (Ino, &str)> = BTreeMap::new();
         for mutation in &self.mutations {
-            let (parent, name, ino) = match mutation {
+            match mutation {
                 Mutation::Create {
                     parent, name, ino, ..
                 }
@@ -70,16 +70,20 @@ impl OpLog {
                     new_name: name,
                     ino,
                     ..
-                } => (parent, name, ino),
+                } => names.insert(*ino, (*parent, name)),
                 _ => continue,
             };
-            let path = match paths.get(parent) {
-                Some(parent) => format!("{parent}/{name}"),
-                None => name.clone(),
-            };
-            paths.insert(*ino, path);
         }
-        paths
+        let path_of = |ino: &Ino| {
+            let mut path = Vec::new();
+            let mut at = ino;
+            while let Some((parent, name)) = names.get(at) {
+                path.insert(0, *name);
+                at = parent;
+            }
+            (*ino, path.join("/"))
+        };
+        names.keys().map(path_of).collect()
     }
 
     /// Keeps the log as a file.

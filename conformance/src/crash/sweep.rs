@@ -254,5 +254,5 @@ impl<'a> Run<'a> {
 
 /// Whether the checker also writes to the store: it does to every fourth.
 pub(super) fn goes_on(plan: &Plan) -> bool {
-    plan.seed % 4 == 0
+    plan.seed.is_multiple_of(4)
 }

@@ -69,8 +69,8 @@ enum Size {
 impl WorkloadSpec {
     fn size(self) -> Size {
         match self.seed {
-            seed if seed % 10 == 0 => Size::Huge,
-            seed if seed % 5 == 0 => Size::Big,
+            seed if seed.is_multiple_of(10) => Size::Huge,
+            seed if seed.is_multiple_of(5) => Size::Big,
             _ => Size::Small,
         }
     }

@@ -149,7 +149,7 @@ impl<'a> Writer<'a> {
                 Step::Kill => {}
             }
         }
-        if self.task.workload.seed % 2 == 0 {
+        if self.task.workload.seed.is_multiple_of(2) {
             self.close()?;
         }
         self.end(Mark::Finished)

@@ -140,10 +140,8 @@ impl Drop for ToyLog {
 impl Inner {
     fn write(&mut self, op: Op, flaw: Flaw, lazy: bool) -> Result<()> {
         let record = encode_record(&op);
-        let syncs = match (flaw, &op) {
-            (Flaw::NeverSyncs, _) | (Flaw::ForgetsVotes, Op::Put { .. }) => false,
-            _ => true,
-        };
+        let is_vote = matches!(op, Op::Put { .. });
+        let syncs = flaw != Flaw::NeverSyncs && !(flaw == Flaw::ForgetsVotes && is_vote);
         apply(&self.memory, op)?;
         let failed = |error| Error::io("write", error);
         self.file.write_all(&record).map_err(failed)?;
