@@ -40,6 +40,8 @@
 //! in one line.
 
 mod commit_control;
+#[cfg(all(feature = "crash", target_os = "linux"))]
+pub mod crash;
 mod disk_usage;
 mod expect;
 mod law;

@@ -1,0 +1,92 @@
+//! The processes that the kit starts: copies of the program it runs in.
+
+use std::env;
+use std::io::{self, Write};
+use std::process::{Command, ExitCode, Stdio};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::checker::{self, CheckerTask};
+use super::panics::Panics;
+use super::target::Target;
+use super::writer::{self, WriterTask};
+
+/// Tells a copy of the program what to do instead.
+const TASK_ENV: &str = "RAFT_LOGSTORE_CRASH_TASK";
+
+/// Starts every answer, so that other output is told apart.
+const ANSWER: &str = "raft-logstore-crash answers: ";
+
+/// What a child process is for.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Task {
+    /// The name of the target.
+    pub(super) target: String,
+    pub(super) role: Role,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum Role {
+    Writer(WriterTask),
+    Checker(CheckerTask),
+}
+
+impl Task {
+    /// The command that runs this program again, for the task.
+    pub(super) fn command(&self) -> io::Result<Command> {
+        let mut command = Command::new(env::current_exe()?);
+        command
+            .env(TASK_ENV, serde_json::to_string(self)?)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        Ok(command)
+    }
+}
+
+/// Does the work of a child process, if this is one; `None` if it is not.
+///
+/// [`main`](super::main) calls it. A program with a `main` of its own calls it first, before it does
+/// anything else, with the same targets as the run.
+pub fn serve(targets: &[Target]) -> Option<ExitCode> {
+    let task = env::var(TASK_ENV).ok()?;
+    let served = serde_json::from_str(&task)
+        .map_err(io::Error::from)
+        .and_then(|task| work(targets, task));
+    Some(match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the crash kit's child failed: {error}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn work(targets: &[Target], Task { target, role }: Task) -> io::Result<()> {
+    let target = targets
+        .iter()
+        .find(|known| known.name() == target)
+        .ok_or_else(|| io::Error::other(format!("there is no target {target:?}")))?;
+    let panics = Panics::note();
+    let mut done = Ok(());
+    target.subject().within(&mut || {
+        done = match &role {
+            Role::Writer(task) => writer::run(target, task, &panics),
+            Role::Checker(task) => checker::run(target, task, &panics),
+        };
+    });
+    done
+}
+
+/// Tells the parent something.
+pub(super) fn answer(answer: &impl Serialize) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{ANSWER}{}", serde_json::to_string(answer)?)?;
+    stdout.flush()
+}
+
+/// What a child told in a line of its output; `None` for other output.
+pub(super) fn parse_answer<T: DeserializeOwned>(line: &str) -> Option<T> {
+    serde_json::from_str(line.strip_prefix(ANSWER)?).ok()
+}

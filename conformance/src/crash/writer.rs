@@ -1,0 +1,282 @@
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_executor::block_on;
+use raft_logstore_core::{Completion, Error, ErrorKind, Op, Result};
+use rustix::process::{Signal, getpid, kill_process};
+use serde::{Deserialize, Serialize};
+
+use super::child::answer;
+use super::mark::{Mark, Marker};
+use super::op_log::STORE;
+use super::oracle::Oracle;
+use super::panics::Panics;
+use super::state::State;
+use super::target::Target;
+use super::verdict::Verdict;
+use super::window::Window;
+use super::workload::{Step, WorkloadSpec, Write};
+use crate::OpenStore;
+
+/// The process that writes to a store in a recorded file system, and dies in the middle of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WriterTask {
+    pub(super) workload: WorkloadSpec,
+    /// Where the file system is mounted.
+    pub(super) root: PathBuf,
+    /// The states in which the store may be, if it was written to before.
+    pub(super) resume: Option<Window>,
+    /// Whether the workload may kill the process, or has done so.
+    pub(super) may_kill: bool,
+    /// Ends after so many writes of its own.
+    pub(super) most_writes: Option<u64>,
+    /// Begins with the faults once the store is open.
+    pub(super) arm: bool,
+}
+
+/// How long an acknowledgement may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Runs the workload. Does not return if all went well: the process kills itself, so that nothing is
+/// tidied up.
+pub(super) fn run(target: &Target, task: &WriterTask, panics: &Panics) -> io::Result<()> {
+    let marker = Arc::new(Marker::open(&task.root)?);
+    let verdict = panics.contain(|| {
+        let writer = Writer::start(target, task, marker);
+        match writer.and_then(Writer::work) {
+            Ok(never) => match never {},
+            Err(Stop::Wrong(verdict)) => verdict,
+            Err(Stop::Mark(error)) => {
+                Verdict::Panicked(format!("a mark could not be set: {error}"))
+            }
+        }
+    });
+    answer(&verdict)
+}
+
+/// Why a writer stops before its end.
+enum Stop {
+    /// The store did something that it must not do.
+    Wrong(Verdict),
+    Mark(io::Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Wrong(error.into())
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Mark(error)
+    }
+}
+
+enum Never {}
+
+struct Writer<'a> {
+    target: &'a Target,
+    task: &'a WriterTask,
+    marker: Arc<Marker>,
+    flight: Arc<Flight>,
+    /// Taken only while the store is opened again.
+    store: Option<Box<dyn OpenStore>>,
+    /// So many writes the store holds or was given.
+    written: u64,
+}
+
+impl<'a> Writer<'a> {
+    /// Opens the store, and finds out how far an earlier writer got.
+    fn start(target: &'a Target, task: &'a WriterTask, marker: Arc<Marker>) -> Result<Self, Stop> {
+        let store = target.subject().open(&task.root.join(STORE))?;
+        let mut written = 0;
+        if let Some(window) = task.resume {
+            let found = State::of_store(&*store, task.workload.many_groups)?;
+            let oracle = Oracle::new(task.workload);
+            written = oracle.judge(&found, window).map_err(Stop::Wrong)?;
+            marker.set(Mark::Resumed(written))?;
+        }
+        if task.resume.is_none_or(|window| !window.opened) {
+            marker.set(Mark::Opened)?;
+        }
+        if task.arm {
+            marker.set(Mark::Arm)?;
+        }
+        Ok(Self {
+            target,
+            task,
+            marker,
+            flight: Arc::default(),
+            store: Some(store),
+            written,
+        })
+    }
+
+    fn work(mut self) -> Result<Never, Stop> {
+        let workload = self.task.workload.generate();
+        let first = self.written;
+        let last = self
+            .task
+            .most_writes
+            .map_or(u64::MAX, |most| first.saturating_add(most));
+        let mut passed = 0;
+        for step in &workload.steps {
+            if let Step::Write(_) = step {
+                passed += 1;
+            }
+            if passed < first || (passed == first && matches!(step, Step::Write(_))) {
+                // It is there already.
+                continue;
+            }
+            if passed > last {
+                break;
+            }
+            match step {
+                Step::Write(write) => {
+                    self.flight.wait_until_at_most(workload.depth - 1)?;
+                    self.write(write)?;
+                }
+                Step::Rest(pause) => {
+                    self.flight.wait_until_at_most(0)?;
+                    std::thread::sleep(*pause);
+                }
+                Step::Reopen => self.reopen()?,
+                Step::Kill if self.task.may_kill => return self.end(Mark::Killed),
+                Step::Kill => {}
+            }
+        }
+        if self.task.workload.seed.is_multiple_of(2) {
+            self.close()?;
+        }
+        self.end(Mark::Finished)
+    }
+
+    fn store(&self) -> &dyn OpenStore {
+        self.store
+            .as_deref()
+            .expect("the store is open between steps")
+    }
+
+    fn write(&mut self, write: &Write) -> Result<(), Stop> {
+        self.written += 1;
+        self.marker.set(Mark::Submitted(self.written))?;
+        let log = self.store().group(write.op.group())?;
+        match write.op.clone() {
+            Op::Append { entries, .. } => block_on(log.append(entries, self.completion()))?,
+            Op::Truncate { from, .. } => block_on(log.truncate(from, self.completion()))?,
+            Op::Purge { up_to, id, .. } => block_on(log.purge(up_to, id, self.completion()))?,
+            Op::Put { key, value, .. } if write.lazy => block_on(log.put_lazy(&key, value))?,
+            Op::Put { key, value, .. } => block_on(log.put(&key, value, self.completion()))?,
+            Op::DropGroup { group } => {
+                drop(log);
+                self.store().drop_group(group)?;
+                self.marker.set(Mark::Acknowledged(self.written))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the mark that the write which is submitted next is acknowledged.
+    fn completion(&self) -> Completion {
+        let (flight, marker) = (Arc::clone(&self.flight), Arc::clone(&self.marker));
+        let number = self.written;
+        flight.takes_off();
+        Completion::new(move |result| {
+            let marked = result.and_then(|()| {
+                let marked = marker.set(Mark::Acknowledged(number));
+                marked.map_err(|error| Error::io("set mark", error))
+            });
+            flight.lands(marked);
+        })
+    }
+
+    fn close(&mut self) -> Result<(), Stop> {
+        if let Some(store) = self.store.take() {
+            store.close()?;
+        }
+        self.flight.wait_until_at_most(0)?;
+        // Also what was written lazily.
+        Ok(self.marker.set(Mark::Acknowledged(self.written))?)
+    }
+
+    fn reopen(&mut self) -> Result<(), Stop> {
+        self.close()?;
+        let dir = self.task.root.join(STORE);
+        self.store = Some(self.target.subject().open(&dir)?);
+        Ok(())
+    }
+
+    /// The process ends here, as in a crash.
+    fn end(&self, mark: Mark) -> Result<Never, Stop> {
+        self.flight.check()?;
+        self.marker.set(mark)?;
+        kill_process(getpid(), Signal::KILL).map_err(io::Error::from)?;
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// The writes in flight.
+#[derive(Default)]
+struct Flight {
+    state: Mutex<FlightState>,
+    landed: Condvar,
+}
+
+#[derive(Default)]
+struct FlightState {
+    in_flight: u64,
+    failed: Option<Error>,
+}
+
+impl Flight {
+    fn state(&self) -> MutexGuard<'_, FlightState> {
+        // Numbers are whole at any time.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn takes_off(&self) {
+        self.state().in_flight += 1;
+    }
+
+    fn lands(&self, result: Result<()>) {
+        let mut state = self.state();
+        state.in_flight -= 1;
+        if let Err(error) = result {
+            state.failed.get_or_insert(error);
+        }
+        self.landed.notify_all();
+    }
+
+    /// An error of a write that was accepted.
+    fn check(&self) -> Result<()> {
+        match &self.state().failed {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    fn wait_until_at_most(&self, most: u64) -> Result<()> {
+        let started = Instant::now();
+        let mut state = self.state();
+        while state.in_flight > most && state.failed.is_none() {
+            let left = DEADLINE.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(Error::new(ErrorKind::Io, "wait for the disk")
+                    .with_advice(format!("{} writes were never answered", state.in_flight)));
+            }
+            let waited = self.landed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        self.check()
+    }
+}
+
+/// The value that a check writes to see that a store goes on.
+pub(super) const GOES_ON: Bytes = Bytes::from_static(b"the store goes on");

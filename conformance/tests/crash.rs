@@ -1,0 +1,223 @@
+//! The crash kit catches stores that are not safe, and only those.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+mod toy;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    linux::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    eprintln!("SKIPPED: the crash kit needs Linux");
+    ExitCode::SUCCESS
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io;
+    use std::process::ExitCode;
+
+    use libtest_mimic::{Arguments, Completion, Failed, Trial};
+    use raft_logstore_conformance::StoreSubject;
+    use raft_logstore_conformance::crash::{
+        self, Call, FaultKind, FaultPlan, FaultRule, Report, Sweep, Target,
+    };
+
+    use crate::toy::{Flaw, Toy};
+
+    const FLAWS: [Flaw; 10] = [
+        Flaw::None,
+        Flaw::NeverSyncs,
+        Flaw::AcknowledgesFirst,
+        Flaw::ForgetsVotes,
+        Flaw::ForgetsDirectory,
+        Flaw::ShowsUnsynced,
+        Flaw::NoChecksums,
+        Flaw::IgnoresFailedSyncs,
+        Flaw::PanicsWhenTorn,
+        Flaw::RefusesWhenTorn,
+    ];
+
+    fn target(flaw: Flaw) -> Target {
+        Target::new(format!("{flaw:?}"), Toy(flaw))
+    }
+
+    fn small() -> Sweep {
+        Sweep {
+            seeds: 1..=6,
+            images: 120,
+            ..Sweep::default()
+        }
+    }
+
+    fn sweep(flaw: Flaw) -> Result<Report, Failed> {
+        Ok(small().run(&target(flaw))?)
+    }
+
+    pub(crate) fn main() -> ExitCode {
+        let mut targets: Vec<Target> = FLAWS.into_iter().map(target).collect();
+        targets.push(forgetful());
+        if let Some(code) = crash::serve(&targets) {
+            return code;
+        }
+        let trials = vec![
+            trial("a_sound_store_survives_every_crash", || {
+                let report = sweep(Flaw::None)?;
+                ensure(report.passed() && report.ok == report.images, &report)?;
+                ensure(report.images == 720, &report)
+            }),
+            trial("a_sound_store_survives_crashes_while_it_recovers", || {
+                let report = small().nested(&target(Flaw::None))?;
+                ensure(report.passed() && report.images > 500, &report)
+            }),
+            trial("a_sound_store_is_safe_when_a_sync_fails", || {
+                let report = failing_sync().run(&target(Flaw::None))?;
+                ensure(report.passed() && report.images > 500, &report)
+            }),
+            trial("a_full_disk_takes_nothing_from_a_sound_store", || {
+                let report = full_disk().run(&target(Flaw::None))?;
+                ensure(report.passed() && report.images > 500, &report)
+            }),
+            trial("a_disk_that_lies_is_caught", || {
+                let report = small().lie(&target(Flaw::None))?;
+                ensure(report.lost > 0, &report)
+            }),
+            trial("every_effective_omitted_sync_is_caught", || {
+                let report = Sweep {
+                    seeds: 1..=2,
+                    images: 32,
+                    ..Sweep::default()
+                }
+                .mutate(&target(Flaw::None))?;
+                ensure(report.passed() && report.effective > 50, &report)
+            }),
+            caught(
+                "a_store_that_never_syncs_is_caught",
+                Flaw::NeverSyncs,
+                |report| report.lost,
+            ),
+            caught(
+                "a_store_that_acknowledges_before_it_syncs_is_caught",
+                Flaw::AcknowledgesFirst,
+                |report| report.lost,
+            ),
+            caught(
+                "a_store_that_forgets_votes_is_caught",
+                Flaw::ForgetsVotes,
+                |report| report.lost,
+            ),
+            caught(
+                "a_store_that_does_not_sync_its_directory_is_caught",
+                Flaw::ForgetsDirectory,
+                |report| report.lost,
+            ),
+            trial(
+                "a_store_that_shows_what_is_not_durable_after_a_kill_is_caught",
+                || {
+                    let many = Sweep {
+                        seeds: 1..=40,
+                        ..small()
+                    };
+                    let report = many.run(&target(Flaw::ShowsUnsynced))?;
+                    ensure(!report.passed() && report.lost > 0, &report)
+                },
+            ),
+            caught(
+                "a_store_without_checksums_is_caught",
+                Flaw::NoChecksums,
+                |report| report.corrupt + report.typed_errors,
+            ),
+            caught(
+                "a_store_that_panics_is_caught",
+                Flaw::PanicsWhenTorn,
+                |report| report.panics,
+            ),
+            caught(
+                "a_store_that_does_not_open_is_caught",
+                Flaw::RefusesWhenTorn,
+                |report| report.typed_errors,
+            ),
+            trial("a_store_that_goes_on_after_a_failed_sync_is_caught", || {
+                let report = failing_sync().run(&target(Flaw::IgnoresFailedSyncs))?;
+                ensure(!report.passed() && report.lost > 0, &report)
+            }),
+            trial(
+                "errors_that_a_target_tolerates_are_counted_and_are_no_failure",
+                || {
+                    let tolerant =
+                        target(Flaw::RefusesWhenTorn).tolerating(raft_logstore_core::ErrorKind::Io);
+                    let report = small().run(&tolerant)?;
+                    ensure(
+                        report.failed == report.before_open && report.typed_errors > 0,
+                        &report,
+                    )
+                },
+            ),
+            trial("a_store_that_keeps_nothing_is_caught", || {
+                let report = small().run(&forgetful())?;
+                ensure(
+                    !report.passed() && report.lost + report.typed_errors > 0,
+                    &report,
+                )
+            }),
+        ];
+        libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    }
+
+    /// The reference in memory: what it holds is gone with its process.
+    fn forgetful() -> Target {
+        Target::new("memory", StoreSubject::memory())
+    }
+
+    fn failing_sync() -> Sweep {
+        Sweep {
+            faults: FaultPlan {
+                rules: vec![FaultRule {
+                    call: Call::Sync,
+                    nth: 20,
+                    sticky: false,
+                    kind: FaultKind::Io,
+                }],
+                ..FaultPlan::default()
+            },
+            ..small()
+        }
+    }
+
+    fn full_disk() -> Sweep {
+        Sweep {
+            faults: FaultPlan {
+                quota_bytes: Some(64 << 10),
+                ..FaultPlan::default()
+            },
+            ..small()
+        }
+    }
+
+    fn caught(name: &str, flaw: Flaw, by: fn(&Report) -> u64) -> Trial {
+        trial(name, move || {
+            let report = sweep(flaw)?;
+            ensure(!report.passed() && by(&report) > 0, &report)
+        })
+    }
+
+    fn trial(name: &str, check: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+        Trial::ignorable_test(name, move || match crash::unavailable() {
+            Some(reason) if crash::is_required() => Err(io::Error::other(reason).into()),
+            Some(reason) => Ok(Completion::ignored_with(reason)),
+            None => check().map(|()| Completion::Completed),
+        })
+    }
+
+    fn ensure(holds: bool, report: &impl std::fmt::Display) -> Result<(), Failed> {
+        if holds {
+            Ok(())
+        } else {
+            Err(Failed::from(report.to_string()))
+        }
+    }
+}
