@@ -40,6 +40,7 @@
 //! in one line.
 
 mod commit_control;
+pub mod damage;
 mod disk_usage;
 mod expect;
 mod law;
@@ -48,7 +49,7 @@ mod open_store;
 mod payload;
 mod probe;
 mod runner;
-mod second_process;
+pub mod second_process;
 mod session;
 mod setting;
 mod shared_memory;
