@@ -43,6 +43,8 @@ mod commit_control;
 pub mod damage;
 mod disk_usage;
 mod expect;
+#[cfg(feature = "golden")]
+pub mod golden;
 mod law;
 pub mod laws;
 mod open_store;

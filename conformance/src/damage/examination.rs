@@ -127,12 +127,12 @@ fn write(
     deadline: Duration,
 ) -> LawResult<Image> {
     let dir = TempDir::with_prefix("raft-logstore-damage-")?;
-    write_into(dir.path(), subject, history, ending, deadline)?;
+    write_history(dir.path(), subject, history, ending, deadline)?;
     Ok(Image::of(dir.path())?)
 }
 
 /// Has a second process write a history into `dir`, and ends it.
-pub(crate) fn write_into(
+pub(crate) fn write_history(
     dir: &Path,
     subject: &dyn Subject,
     history: &History,

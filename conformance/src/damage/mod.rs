@@ -16,6 +16,8 @@ mod sweep;
 mod verdict;
 
 pub use content::{Content, GroupContent, Refusal, Shown, ShownEntry};
+#[cfg(feature = "golden")]
+pub(crate) use examination::write_history;
 pub use examination::{Ending, Examination};
 pub use harm::Harm;
 pub use history::History;
