@@ -101,7 +101,8 @@ fn check(subject: &dyn Subject, dir: &Path, ending: Ending) -> LawResult {
     Ok(look()?.close()?)
 }
 
-fn history(subject: &dyn Subject) -> History {
+/// The history that golden stores hold.
+pub fn history(subject: &dyn Subject) -> History {
     History::new(subject, SEED).with_long_entries(LONG_ENTRIES)
 }
 

@@ -74,33 +74,30 @@ pub fn variant() -> Option<String> {
 
 /// Being the second process: does what the first one asks until there is nothing more to do.
 pub fn serve(subject: &dyn Subject) -> ExitCode {
-    // A store that is to be killed lives as long as the process.
-    let mut kept = Vec::new();
-    for line in io::stdin().lines() {
-        let job = line
-            .map_err(|error| error.to_string())
-            .and_then(|line| serde_json::from_str(&line).map_err(|error| error.to_string()));
-        let answer = match job {
-            Ok(job) => answer(subject, &job, &mut kept),
-            Err(error) => Answer::Failed(format!("the job cannot be read: {error}")),
-        };
-        let Ok(answer) = serde_json::to_string(&answer) else {
-            return ExitCode::FAILURE;
-        };
-        if writeln!(io::stdout(), "{ANSWER}{answer}").is_err() {
-            return ExitCode::FAILURE;
+    // One call for all jobs: a store that is to be killed must not lose its runtime before.
+    let mut served = Err(io::Error::other(
+        "Subject::within did not call what it was given",
+    ));
+    subject.within(&mut || served = serve_jobs(subject));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the second process cannot go on: {error}");
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
 }
 
-fn answer(subject: &dyn Subject, job: &Job, kept: &mut Vec<Box<dyn OpenStore>>) -> Answer {
-    let mut answer = None;
-    let work = || subject.within(&mut || answer = Some(do_job(subject, job, kept)));
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Err(panic) => Answer::Panicked(message(&*panic).to_owned()),
-        Ok(()) => answer.unwrap_or_else(|| Answer::Failed("Subject::within did nothing".into())),
+fn serve_jobs(subject: &dyn Subject) -> io::Result<()> {
+    // Stores that are to be killed live as long as the process.
+    let mut kept = Vec::new();
+    for line in io::stdin().lines() {
+        let job = serde_json::from_str(&line?)?;
+        let done = catch_unwind(AssertUnwindSafe(|| do_job(subject, &job, &mut kept)));
+        let answer = done.unwrap_or_else(|panic| Answer::Panicked(message(&*panic).to_owned()));
+        writeln!(io::stdout(), "{ANSWER}{}", serde_json::to_string(&answer)?)?;
     }
+    Ok(())
 }
 
 fn do_job(subject: &dyn Subject, job: &Job, kept: &mut Vec<Box<dyn OpenStore>>) -> Answer {

@@ -25,4 +25,4 @@ pub use image::Image;
 pub use sight::Sight;
 pub(crate) use sweep::Flips;
 pub use sweep::{Options, Report, sweep};
-pub use verdict::Verdict;
+pub use verdict::{Judge, Verdict};

@@ -29,15 +29,20 @@ impl Verdict {
     }
 }
 
-/// What a history leaves, and what it wrote on the way.
-pub(crate) struct Judge {
+/// Judges what a store shows: knows what a history leaves, and what it wrote on the way.
+pub struct Judge {
     expected: Content,
     expected_after: Content,
     written: BTreeMap<u64, BTreeSet<ShownEntry>>,
 }
 
 impl Judge {
-    pub(crate) fn of(history: &History) -> LawResult<Self> {
+    /// The judge of stores that hold this history.
+    ///
+    /// # Errors
+    ///
+    /// None that a store could cause.
+    pub fn of(history: &History) -> LawResult<Self> {
         Ok(Self {
             expected: history.content()?,
             expected_after: history.content_after()?,
@@ -45,7 +50,8 @@ impl Judge {
         })
     }
 
-    pub(crate) fn judge(&self, sight: &Sight) -> Verdict {
+    /// Judges what was seen.
+    pub fn judge(&self, sight: &Sight) -> Verdict {
         match sight {
             Sight::Refused(refusal) => of_refusal("open", refusal, Verdict::Refused),
             Sight::Opened { content, after } => {
