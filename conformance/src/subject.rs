@@ -102,6 +102,9 @@ pub enum Feature {
     CommitControl,
     /// Looking at a store without changing it ([`Subject::inspected`]).
     Inspection,
+    /// A refusal to open because of damage that leaves every other file as it was, so that all is there again
+    /// once the damage is undone.
+    UntouchedRest,
 }
 
 /// Why `subject` does without `feature`; `None` when it has it.

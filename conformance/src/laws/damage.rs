@@ -29,7 +29,7 @@ const FLIPS: usize = 120;
 pub fn a_flipped_bit_is_reported_or_harmless(bed: &TestBed<'_>) -> LawResult {
     let mut store = examination(bed)?;
     let mut flips = Flips::new(store.image(), SEED);
-    check(&mut store, (0..FLIPS).map(|_| flips.next()).collect())
+    check(bed, &mut store, (0..FLIPS).map(|_| flips.next()).collect())
 }
 
 /// Law 14. The same for a file or a folder that is gone. A store whose data went missing is not a new
@@ -43,7 +43,7 @@ pub fn a_lost_file_is_reported_or_harmless(bed: &TestBed<'_>) -> LawResult {
             path: path.to_owned(),
         })
         .collect();
-    check(&mut store, harms)
+    check(bed, &mut store, harms)
 }
 
 /// Law 14. The same for a file that ends too early.
@@ -62,7 +62,7 @@ pub fn a_cut_file_is_reported_or_harmless(bed: &TestBed<'_>) -> LawResult {
         }));
     }
     harms.dedup();
-    check(&mut store, harms)
+    check(bed, &mut store, harms)
 }
 
 /// Law 14. The same for zeros, or bytes that nobody wrote, in place of what was stored or behind it.
@@ -88,7 +88,7 @@ pub fn foreign_bytes_are_reported_or_harmless(bed: &TestBed<'_>) -> LawResult {
         overwrite(0, payload(0, SEED, stored.len()).into());
         overwrite(stored.len() as u64, payload(1, SEED, PAGE).into());
     }
-    check(&mut store, harms)
+    check(bed, &mut store, harms)
 }
 
 fn examination<'a>(bed: &TestBed<'a>) -> LawResult<Examination<'a>> {
@@ -101,8 +101,8 @@ fn examination<'a>(bed: &TestBed<'a>) -> LawResult<Examination<'a>> {
 }
 
 /// Does each harm to a store of its own, and judges it. A store that refuses to open must also leave
-/// everything else as it was: with the harm undone, all is there again.
-fn check(store: &mut Examination<'_>, harms: Vec<Harm>) -> LawResult {
+/// everything else as it was, unless it says that it does not: with the harm undone, all is there again.
+fn check(bed: &TestBed<'_>, store: &mut Examination<'_>, harms: Vec<Harm>) -> LawResult {
     ensure!(
         !harms.is_empty(),
         "the store has no files that could be damaged"
@@ -112,7 +112,9 @@ fn check(store: &mut Examination<'_>, harms: Vec<Harm>) -> LawResult {
         let verdict = store.harmed(&harm)?;
         ensure!(verdict.is_lawful(), "{harm}: {verdict:?}");
         reported += u32::from(verdict != Verdict::Unharmed);
-        if let Verdict::Refused(said) = verdict {
+        if let Verdict::Refused(said) = verdict
+            && bed.has(Feature::UntouchedRest)
+        {
             let verdict = store.undone(&harm)?;
             ensure!(
                 verdict == Verdict::Unharmed,
