@@ -29,7 +29,7 @@ impl Law {
         let by_view = match setting.view {
             View::Reopened => Some(Feature::Reopen),
             View::Held => Some(Feature::CommitControl),
-            View::Live | View::Cold => None,
+            View::Live | View::Cold | View::Closed | View::Killed => None,
         };
         let mut needs = self.needs.iter().copied().chain(by_view);
         needs.find_map(|feature| subject::lacks(subject, feature))

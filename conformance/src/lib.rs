@@ -42,15 +42,18 @@
 mod commit_control;
 #[cfg(all(feature = "crash", target_os = "linux"))]
 pub mod crash;
+pub mod damage;
 mod disk_usage;
 mod expect;
+#[cfg(feature = "golden")]
+pub mod golden;
 mod law;
 pub mod laws;
 mod open_store;
 mod payload;
 mod probe;
 mod runner;
-mod second_process;
+pub mod second_process;
 mod session;
 mod setting;
 mod shared_memory;

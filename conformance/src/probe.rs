@@ -121,6 +121,21 @@ impl Probe {
         block_on(self.log()?.append(entries, Completion::new(then)))
     }
 
+    /// Sets a stable key with a completion of the law's own.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub fn set_then(
+        &self,
+        key: &StableKey,
+        value: impl Into<Bytes>,
+        then: impl FnOnce(Result<()>) + Send + 'static,
+    ) -> Result<()> {
+        let value = Some(value.into());
+        block_on(self.log()?.put(key, value, Completion::new(then)))
+    }
+
     fn submit(&self, write: impl FnOnce(&dyn Log, Completion) -> Result<()>) -> Submission {
         Submission::new(self.deadline, self.tracker.as_ref(), |done| {
             match self.log() {

@@ -1,6 +1,3 @@
-use std::env;
-use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,8 +5,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::law::DEADLINE;
 use crate::laws::laws;
-use crate::second_process::{self, OPEN_ENV};
-use crate::{Law, Setting, Subject};
+use crate::{Law, Setting, Subject, second_process};
 
 /// Checks every law against a kind of store: the whole `main` of a test with `harness = false`.
 ///
@@ -17,16 +13,16 @@ use crate::{Law, Setting, Subject};
 /// case is named `law::setting`. A case that does not apply is ignored, with the reason in brackets
 /// before its name.
 pub fn main(subject: impl Subject) -> ExitCode {
-    if let Some(dir) = env::var_os(OPEN_ENV) {
-        return answer(&subject, dir);
+    if second_process::variant().is_some() {
+        return second_process::serve(&subject);
     }
     libtest_mimic::run(&Arguments::from_args(), trials(Arc::new(subject))).exit_code()
 }
 
 /// The cases [`main`] runs, for a `main` of one's own.
 ///
-/// The law `a_second_open_from_another_process_is_refused` starts the program again to be the other process, and expects
-/// [`main`] to be what runs there.
+/// Some laws start the program again to be another process: where [`second_process::variant`] says so, call
+/// [`second_process::serve`] and end, as [`main`] does.
 pub fn trials(subject: Arc<dyn Subject>) -> Vec<Trial> {
     let cases = laws().flat_map(|law| law.settings.iter().map(move |setting| (law, *setting)));
     cases
@@ -49,10 +45,4 @@ fn trial(subject: Arc<dyn Subject>, law: Law, setting: Setting) -> Trial {
                 .map_err(|violation| Failed::from(format!("{law:?} is broken\n{violation}")))
         }),
     }
-}
-
-/// Being the other process: tries to open the directory and says what came of it.
-fn answer(subject: &dyn Subject, dir: OsString) -> ExitCode {
-    subject.within(&mut || second_process::answer(subject, Path::new(&dir)));
-    ExitCode::SUCCESS
 }

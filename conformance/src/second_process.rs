@@ -1,35 +1,237 @@
+//! The test program, started again to be another process: one that finds a lock taken, that is killed
+//! with a store open, or that dies of a damaged one in place of the tests.
+
+use std::any::Any;
 use std::env;
-use std::path::Path;
-use std::process::Command;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
-use crate::{LawResult, Subject, Violation};
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
-/// Names the directory that a copy of the test program shall try to open, instead of testing.
-pub(crate) const OPEN_ENV: &str = "RAFT_LOGSTORE_CONFORMANCE_OPEN";
+use crate::damage::{History, Sight};
+use crate::{LawResult, OpenStore, Subject, Violation};
+
+/// Says that this is a second process, and with which [`Subject::variant`].
+const VARIANT_ENV: &str = "RAFT_LOGSTORE_CONFORMANCE_SECOND";
 
 /// Starts every answer, so that other output is told apart.
 const ANSWER: &str = "raft-logstore-conformance answers: ";
 
-/// Tries to open `dir` and prints what came of it.
-pub(crate) fn answer(subject: &dyn Subject, dir: &Path) {
-    match subject.open(dir) {
-        Ok(_store) => println!("{ANSWER}opened"),
-        Err(error) => println!("{ANSWER}{:?}", error.kind()),
+/// What a second process is asked to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Job {
+    /// Open a directory, and give it back.
+    Open { dir: PathBuf },
+    /// Write a history into an empty directory; then close the store, or keep it open and wait for
+    /// what comes.
+    Write {
+        dir: PathBuf,
+        history: History,
+        close: bool,
+    },
+    /// Look at everything that a store shows; go on with it when it shows what the history left.
+    Look { dir: PathBuf, history: History },
+}
+
+/// What came of a [`Job`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// The directory was opened.
+    Opened,
+    /// It was not; the name of the error's kind.
+    Refused(String),
+    /// The history was written, all of it acknowledged.
+    Written,
+    /// What was seen.
+    Seen(Box<Sight>),
+    /// The suite itself could not do the job.
+    Failed(String),
+    /// Something panicked.
+    Panicked(String),
+}
+
+/// How a second process ended without an answer.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It died; how, and its last words.
+    Died(String),
+    /// It gave no answer in time, and was killed.
+    Hung,
+}
+
+/// The variant of the subject that this process shall serve, if it was started to be a second process
+/// of the suite. Asked by a `main` of one's own before anything else; [`main`](crate::main) does.
+pub fn variant() -> Option<String> {
+    env::var(VARIANT_ENV).ok()
+}
+
+/// Being the second process: does what the first one asks until there is nothing more to do.
+pub fn serve(subject: &dyn Subject) -> ExitCode {
+    // One call for all jobs: a store that is to be killed must not lose its runtime before.
+    let mut served = Err(io::Error::other(
+        "Subject::within did not call what it was given",
+    ));
+    subject.within(&mut || served = serve_jobs(subject));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the second process cannot go on: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-/// Runs this program again to open `dir`; returns `opened` or the name of the error's kind.
-pub(crate) fn open_elsewhere(dir: &Path) -> LawResult<String> {
-    let output = Command::new(env::current_exe()?)
-        .env(OPEN_ENV, dir)
-        .output()?;
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let answer = printed.lines().find_map(|line| line.strip_prefix(ANSWER));
-    answer.map(str::to_owned).ok_or_else(|| {
-        Violation::new(format!(
-            "the other process gave no answer; is raft_logstore_conformance::main what runs there? \
-             It ended with {}",
-            output.status
-        ))
-    })
+fn serve_jobs(subject: &dyn Subject) -> io::Result<()> {
+    // Stores that are to be killed live as long as the process.
+    let mut kept = Vec::new();
+    for line in io::stdin().lines() {
+        let job = serde_json::from_str(&line?)?;
+        let done = catch_unwind(AssertUnwindSafe(|| do_job(subject, &job, &mut kept)));
+        let answer = done.unwrap_or_else(|panic| Answer::Panicked(message(&*panic).to_owned()));
+        writeln!(io::stdout(), "{ANSWER}{}", serde_json::to_string(&answer)?)?;
+    }
+    Ok(())
+}
+
+fn do_job(subject: &dyn Subject, job: &Job, kept: &mut Vec<Box<dyn OpenStore>>) -> Answer {
+    let done = match job {
+        Job::Open { dir } => {
+            return match subject.open(dir) {
+                Ok(_store) => Answer::Opened,
+                Err(error) => Answer::Refused(format!("{:?}", error.kind())),
+            };
+        }
+        Job::Write {
+            dir,
+            history,
+            close,
+        } => history.write(subject, dir).and_then(|store| {
+            if *close {
+                store.close()?;
+            } else {
+                kept.push(store);
+            }
+            Ok(Answer::Written)
+        }),
+        Job::Look { dir, history } => {
+            Sight::of(subject, dir, history).map(|sight| Answer::Seen(Box::new(sight)))
+        }
+    };
+    done.unwrap_or_else(|violation| Answer::Failed(violation.to_string()))
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// A second process. Dropping it kills it.
+pub(crate) struct SecondProcess {
+    child: Child,
+    jobs: ChildStdin,
+    answers: Receiver<String>,
+    /// What it writes to its error output.
+    said: NamedTempFile,
+}
+
+impl SecondProcess {
+    /// Starts this program again, with the same arguments.
+    pub(crate) fn start(subject: &dyn Subject) -> LawResult<Self> {
+        let said = NamedTempFile::with_prefix("raft-logstore-second-")?;
+        let mut child = Command::new(env::current_exe()?)
+            .args(env::args_os().skip(1))
+            .env(VARIANT_ENV, subject.variant())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(said.reopen()?)
+            .spawn()?;
+        let jobs = child.stdin.take().expect("the input is piped");
+        let output = child.stdout.take().expect("the output is piped");
+        let (sender, answers) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                // Of a child that nobody waits for any more, the answers are read to the end as well.
+                if let Some(answer) = line.strip_prefix(ANSWER) {
+                    drop(sender.send(answer.to_owned()));
+                }
+            }
+        });
+        Ok(Self {
+            child,
+            jobs,
+            answers,
+            said,
+        })
+    }
+
+    /// Has it do a job.
+    ///
+    /// # Errors
+    ///
+    /// How it ended instead. It is of no use after that.
+    pub(crate) fn ask(
+        &mut self,
+        job: &Job,
+        deadline: Duration,
+    ) -> LawResult<Result<Answer, Ended>> {
+        let job = serde_json::to_string(job)
+            .map_err(|error| Violation::new(format!("the job cannot be sent: {error}")))?;
+        if writeln!(self.jobs, "{job}").is_err() {
+            return Ok(Err(self.died()?));
+        }
+        match self.answers.recv_timeout(deadline) {
+            Ok(answer) => serde_json::from_str(&answer)
+                .map(Ok)
+                .map_err(|error| Violation::new(format!("the answer cannot be read: {error}"))),
+            Err(RecvTimeoutError::Timeout) => {
+                self.kill()?;
+                Ok(Err(Ended::Hung))
+            }
+            Err(RecvTimeoutError::Disconnected) => Ok(Err(self.died()?)),
+        }
+    }
+
+    /// Kills it, as an operating system kills: nothing of it runs any more.
+    pub(crate) fn kill(&mut self) -> LawResult {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn died(&mut self) -> LawResult<Ended> {
+        let status = self.child.wait()?;
+        let said = String::from_utf8_lossy(&fs::read(self.said.path())?).into_owned();
+        let mut last: Vec<_> = said.lines().rev().take(4).collect();
+        last.reverse();
+        Ok(Ended::Died(format!("{status}: {}", last.join(" | "))))
+    }
+}
+
+impl Drop for SecondProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Does one job in a second process of its own.
+pub(crate) fn ask_once(subject: &dyn Subject, job: &Job, deadline: Duration) -> LawResult<Answer> {
+    let ended = match SecondProcess::start(subject)?.ask(job, deadline)? {
+        Ok(answer) => return Ok(answer),
+        Err(ended) => ended,
+    };
+    Err(Violation::new(format!(
+        "the other process gave no answer; is raft_logstore_conformance::main what runs there? {ended:?}"
+    )))
 }

@@ -68,6 +68,11 @@ impl Session {
         store.close()
     }
 
+    /// The store alone, without the handles.
+    pub(crate) fn into_store(self) -> Box<dyn OpenStore> {
+        self.store
+    }
+
     /// Closes the store while its handles live, and returns them.
     ///
     /// # Errors

@@ -22,6 +22,10 @@ pub enum View {
     Reopened,
     /// With its commits held back while a law wants writes to be in flight.
     Held,
+    /// On disk, as a clean close left it.
+    Closed,
+    /// On disk, as the kill of its process left it.
+    Killed,
 }
 
 /// The payload size of laws that are not about it.
@@ -54,6 +58,17 @@ impl Setting {
         ..Self::LIVE
     };
 
+    /// On disk, closed.
+    pub const CLOSED: Self = Self {
+        view: View::Closed,
+        ..Self::LIVE
+    };
+    /// On disk, killed.
+    pub const KILLED: Self = Self {
+        view: View::Killed,
+        ..Self::LIVE
+    };
+
     /// The same with another payload size.
     pub(crate) const fn payload(self, payload_bytes: usize) -> Self {
         Self {
@@ -83,6 +98,9 @@ pub(crate) const VIEWS: &[Setting] = &[Setting::LIVE, Setting::COLD, Setting::RE
 
 /// Live, and with the writes certainly in flight.
 pub(crate) const IN_FLIGHT: &[Setting] = &[Setting::LIVE, Setting::HELD];
+
+/// On disk, as a close and as a kill left it.
+pub(crate) const ON_DISK: &[Setting] = &[Setting::CLOSED, Setting::KILLED];
 
 /// Every view, every payload size.
 pub(crate) const PAYLOADS: &[Setting] = &[
@@ -125,6 +143,8 @@ impl fmt::Display for Setting {
             View::Cold => "cold",
             View::Reopened => "reopened",
             View::Held => "held",
+            View::Closed => "closed",
+            View::Killed => "killed",
         })?;
         match self.payload_bytes {
             PAYLOAD_BYTES => Ok(()),

@@ -23,6 +23,7 @@ pub struct StoreSubject<C> {
     backend: C,
     store: StoreConfig,
     without: Vec<(Feature, &'static str)>,
+    variant: String,
     kept_bytes: u64,
 }
 
@@ -33,6 +34,7 @@ impl<C: BackendConfig + Clone> StoreSubject<C> {
             backend,
             store: StoreConfig::default(),
             without: Vec::new(),
+            variant: String::new(),
             kept_bytes: 16 << 20,
         }
     }
@@ -55,6 +57,15 @@ impl<C: BackendConfig + Clone> StoreSubject<C> {
     #[must_use]
     pub fn keeping(self, kept_bytes: u64) -> Self {
         Self { kept_bytes, ..self }
+    }
+
+    /// Names the subject, in a program that has several ([`Subject::variant`]).
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self {
+            variant: name.into(),
+            ..self
+        }
     }
 
     fn cold(&self) -> StoreConfig {
@@ -92,6 +103,10 @@ impl<C: BackendConfig + Clone> Subject for StoreSubject<C> {
 
     fn kept_bytes(&self) -> u64 {
         self.kept_bytes
+    }
+
+    fn variant(&self) -> String {
+        self.variant.clone()
     }
 
     fn controlled(&self) -> Option<&dyn ControlledSubject> {

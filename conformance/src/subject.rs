@@ -50,6 +50,13 @@ pub trait Subject: Send + Sync + 'static {
         None
     }
 
+    /// Which of the subjects of its program it is. A law that needs another process starts the program
+    /// again, with the same arguments, and tells it this text
+    /// ([`second_process::variant`](crate::second_process::variant)); empty when there is but one.
+    fn variant(&self) -> String {
+        String::new()
+    }
+
     /// Calls `work` where the store can run: inside the async runtime it needs, if it needs one.
     /// Every thread of the suite that touches the store goes through here.
     fn within(&self, work: &mut dyn FnMut()) {
@@ -95,6 +102,9 @@ pub enum Feature {
     CommitControl,
     /// Looking at a store without changing it ([`Subject::inspected`]).
     Inspection,
+    /// A refusal to open because of damage that leaves every other file as it was, so that all is there again
+    /// once the damage is undone.
+    UntouchedRest,
 }
 
 /// Why `subject` does without `feature`; `None` when it has it.

@@ -60,6 +60,19 @@ impl Submission {
         })
     }
 
+    /// What came of the write: the error it was refused with, or what its completion said.
+    ///
+    /// # Errors
+    ///
+    /// When its completion did not fire.
+    #[track_caller]
+    pub fn outcome(self) -> LawResult<Result<()>> {
+        match self.returned {
+            Ok(()) => wait(&self.fired, self.deadline),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     /// The write was refused with this kind of error, and its completion says the same. Returns the
     /// error.
     ///

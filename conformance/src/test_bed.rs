@@ -46,7 +46,9 @@ impl<'a> TestBed<'a> {
     /// Those of the store.
     pub fn open(&self) -> LawResult<Session> {
         match self.setting.view {
-            View::Live | View::Reopened => Ok(self.session(self.subject.open(self.dir())?)),
+            View::Live | View::Reopened | View::Closed | View::Killed => {
+                Ok(self.session(self.subject.open(self.dir())?))
+            }
             View::Cold => Ok(self.session(self.subject.open_cold(self.dir())?)),
             View::Held => self.open_controlled(),
         }

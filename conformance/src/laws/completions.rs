@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use raft_logstore_core::{ErrorKind, GroupId, MAX_INDEX, Op, StableKey};
+use raft_logstore_core::{ErrorKind, GroupId, MAX_INDEX, Op, Result, StableKey};
 
 use crate::expect::expect_log;
 use crate::law::law;
@@ -86,8 +86,21 @@ pub fn no_completion_fires_before_its_commit(bed: &TestBed<'_>) -> LawResult {
     bed.control().watch(move |batch, _| {
         let mut committed = committed.lock().unwrap_or_else(PoisonError::into_inner);
         for op in &batch.ops {
-            if let Op::Append { group, entries } = op {
-                committed.extend(entries.iter().map(|entry| (*group, entry.index)));
+            match op {
+                Op::Append { group, entries } => {
+                    let entries = entries.iter().map(|entry| (*group, "entry", entry.index));
+                    committed.extend(entries);
+                }
+                Op::Put {
+                    group,
+                    value: Some(vote),
+                    ..
+                } => {
+                    // A vote stands for those before it.
+                    let votes = 1..=super::number(vote)?;
+                    committed.extend(votes.map(|vote| (*group, "vote", vote)));
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -102,17 +115,25 @@ pub fn no_completion_fires_before_its_commit(bed: &TestBed<'_>) -> LawResult {
                 let (durable, early) = (&durable, &early);
                 scope.spawn(move || {
                     bed.within(|| -> LawResult {
-                        for index in 1..=count {
+                        // Notes what completes before a commit has held it.
+                        let watched = |write| {
                             let (durable, early) = (Arc::clone(durable), Arc::clone(early));
-                            log.append_then(bed.entries(index..=index, 0), move |result| {
+                            move |result: Result<()>| {
                                 let durable =
                                     durable.lock().unwrap_or_else(PoisonError::into_inner);
-                                if result.is_err() || !durable.contains(&(group, index)) {
+                                if result.is_err() || !durable.contains(&write) {
                                     let mut early =
                                         early.lock().unwrap_or_else(PoisonError::into_inner);
-                                    early.push((group, index, result));
+                                    early.push((write, result));
                                 }
-                            })?;
+                            }
+                        };
+                        for index in 1..=count {
+                            let entry = watched((group, "entry", index));
+                            log.append_then(bed.entries(index..=index, 0), entry)?;
+                            let vote = index.to_be_bytes().to_vec();
+                            let voted = watched((group, "vote", index));
+                            log.set_then(&StableKey::VOTE, vote, voted)?;
                         }
                         // Completes last, in its turn.
                         log.append(Vec::new()).durable()
@@ -130,8 +151,8 @@ pub fn no_completion_fires_before_its_commit(bed: &TestBed<'_>) -> LawResult {
     let durable = durable.lock().unwrap_or_else(PoisonError::into_inner).len();
     ensure_eq!(
         durable as u64,
-        count * logs.len() as u64,
-        "entries in commits"
+        2 * count * logs.len() as u64,
+        "entries and votes in commits"
     );
     Ok(())
 }

@@ -7,11 +7,11 @@ use raft_logstore_core::{Entry, Error, ErrorKind, GroupId, StableKey};
 
 use crate::expect::expect_log;
 use crate::law::law;
+use crate::second_process::{self, Answer, Job};
 use crate::setting::LIVE;
 use crate::violation::{ensure, ensure_eq};
 use crate::{
     Feature, Law, LawResult, Probe, Session, Setting, Submission, TestBed, Tracker, Violation,
-    second_process,
 };
 
 pub(crate) const LAWS: &[Law] = &[
@@ -281,7 +281,14 @@ pub fn a_second_open_is_refused(bed: &TestBed<'_>) -> LawResult {
 ///
 /// Locks come in two kinds: those that see other processes, and those that see this one.
 pub fn a_second_open_from_another_process_is_refused(bed: &TestBed<'_>) -> LawResult {
-    expect_refused_while_open(bed, |bed| second_process::open_elsewhere(bed.dir()))
+    expect_refused_while_open(bed, |bed| {
+        let dir = bed.dir().to_owned();
+        match second_process::ask_once(bed.subject(), &Job::Open { dir }, bed.deadline())? {
+            Answer::Opened => Ok("opened".to_owned()),
+            Answer::Refused(kind) => Ok(kind),
+            other => Err(Violation::new(format!("the other process: {other:?}"))),
+        }
+    })
 }
 
 fn expect_refused_while_open(

@@ -6,6 +6,7 @@
 #![allow(clippy::missing_errors_doc, reason = "said above, once for all laws")]
 
 pub mod completions;
+pub mod damage;
 pub mod failure;
 pub mod groups;
 pub mod inspection;
@@ -28,6 +29,7 @@ const TOPICS: &[&[Law]] = &[
     groups::LAWS,
     failure::LAWS,
     inspection::LAWS,
+    damage::LAWS,
     model::LAWS,
 ];
 

@@ -53,7 +53,10 @@ impl BrokenLog {
     fn forgive(&self, result: Result<()>) -> Result<()> {
         match result {
             Err(error)
-                if self.has(Fault::FailureIgnored) && error.kind() == ErrorKind::Poisoned =>
+                if matches!(
+                    self.shared.fault,
+                    Fault::FailureIgnored | Fault::FailureForgotten
+                ) && error.kind() == ErrorKind::Poisoned =>
             {
                 Ok(())
             }
@@ -70,8 +73,21 @@ impl BrokenLog {
                     result.or_else(|error| if refused(&error) { Ok(()) } else { Err(error) }),
                 );
             }),
+            Fault::FailureForgotten => Completion::new(|result| {
+                let failed = |error: &Error| error.kind() != ErrorKind::Poisoned;
+                done.complete(result.or_else(
+                    |error| {
+                        if failed(&error) { Err(error) } else { Ok(()) }
+                    },
+                ));
+            }),
             _ => self.shared.completion(done),
         }
+    }
+
+    /// The log is empty because the process that had it in memory has ended.
+    fn is_gone(&self) -> bool {
+        self.has(Fault::LogInMemory) && self.shared.reopened
     }
 
     async fn lose_vote(&self, fault: Fault) -> Result<()> {
@@ -94,7 +110,18 @@ impl LogStore for BrokenLog {
             bounds => bounds?,
         };
         let entries = bounds.first().zip(bounds.last());
+        if self.is_gone() {
+            return Bounds::new(bounds.floor(), None);
+        }
         match self.shared.fault {
+            Fault::EmptyLogIsAnError if bounds.is_empty() => {
+                Err(Error::new(ErrorKind::Io, "bounds").with_advice("not found"))
+            }
+            Fault::TruncateResetsFloor
+                if bounds.is_empty() && self.shared.reset.lock().unwrap().contains(&self.group) =>
+            {
+                Ok(Bounds::default())
+            }
             Fault::EmptyLogForgetsFloor if bounds.is_empty() => Ok(Bounds::default()),
             Fault::ReopenForgetsFloor if self.shared.reopened => Bounds::new(None, entries),
             Fault::FloorGoesBack => {
@@ -122,6 +149,22 @@ impl LogStore for BrokenLog {
                     drop(self.inner.truncate(first, Completion::ignore()).await);
                 }
             }
+            Fault::OverlapKeepsOld if first <= end && last <= end && first.is_some() => {
+                done.complete(Ok(()));
+                return Ok(());
+            }
+            Fault::EntrySkippedAtASplit => {
+                // Parts of 16, and one more than the part is advanced by.
+                let lost = entries.iter().skip(16).step_by(17);
+                let mut skipped = self.shared.skipped.lock().unwrap();
+                skipped.extend(lost.map(|entry| (self.group, entry.index)));
+            }
+            Fault::CachedBeforeWritten => {
+                let mut cached = self.shared.cached.lock().unwrap();
+                let cached = cached.entry(self.group).or_default();
+                cached.retain(|entry| Some(entry.index) < first);
+                cached.extend(entries.iter().cloned());
+            }
             Fault::VoteOvertakesLog if !entries.is_empty() => {
                 self.overtaken.lock().unwrap().push((entries, done));
                 return Ok(());
@@ -147,7 +190,35 @@ impl LogStore for BrokenLog {
         let Some((first, last)) = range.bounds() else {
             return self.inner.read(range, max_bytes).await;
         };
+        if self.is_gone() {
+            return Ok(Vec::new());
+        }
         match self.shared.fault {
+            Fault::RangeStartOneEarly if first > 0 => {
+                self.inner
+                    .read(IndexRange::new(first - 1..=last), max_bytes)
+                    .await
+            }
+            Fault::UnboundedStartRefused if first == 0 => {
+                Err(Error::new(ErrorKind::Config, "read").with_advice("give a start"))
+            }
+            Fault::EntrySkippedAtASplit => {
+                let mut found = self.inner.read(range, max_bytes).await?;
+                let skipped = self.shared.skipped.lock().unwrap();
+                found.retain(|entry| !skipped.contains(&(self.group, entry.index)));
+                Ok(found)
+            }
+            Fault::CachedBeforeWritten => {
+                let mut found = self.inner.read(range, max_bytes).await?;
+                let end = found.last().map(|entry| entry.index);
+                let cached = self.shared.cached.lock().unwrap();
+                let cached = cached.get(&self.group).into_iter().flatten();
+                let beyond = cached.filter(|entry| {
+                    (first..=last).contains(&entry.index) && Some(entry.index) > end
+                });
+                found.extend(beyond.cloned());
+                Ok(found)
+            }
             Fault::VisibleWhenDurable => {
                 let durable = self
                     .shared
@@ -201,6 +272,9 @@ impl LogStore for BrokenLog {
             from
         };
         self.forgive(self.inner.truncate(from, self.completion(done)).await)?;
+        if self.has(Fault::TruncateResetsFloor) && self.inner.bounds().await?.is_empty() {
+            self.shared.reset.lock().unwrap().insert(self.group);
+        }
         self.lose_vote(Fault::TruncateLosesVote).await
     }
 
@@ -220,9 +294,20 @@ impl LogStore for BrokenLog {
                     .unwrap_or_else(|| vec![0; 8].into());
             }
             Fault::SpaceNeverGivenBack => self.shared.litter(),
+            Fault::RepurgeRefused if bounds.floor() >= Some(up_to) => {
+                let error = Error::new(ErrorKind::Purged, "purge");
+                done.complete(Err(error.clone()));
+                return Err(error);
+            }
             _ => {}
         }
         self.forgive(self.inner.purge(up_to, id, self.completion(done)).await)?;
+        if self.has(Fault::PurgeWipesCommitted) {
+            let committed = &StableKey::COMMITTED;
+            self.inner
+                .put(committed, None, Completion::ignore())
+                .await?;
+        }
         self.lose_vote(Fault::PurgeLosesVote).await
     }
 }
@@ -239,6 +324,9 @@ impl StableStore for BrokenLog {
                 .get(&self.group)
                 .cloned()
                 .flatten());
+        }
+        if self.has(Fault::PurgedInMemory) && self.shared.reopened && *key == StableKey::PURGED {
+            return Ok(None);
         }
         if self.has(Fault::LazyAhead)
             && let Some(value) = self
@@ -270,6 +358,11 @@ impl StableStore for BrokenLog {
             self.shared.votes.lock().unwrap().insert(self.group, value);
             // Completes in its turn, though nothing is written.
             return self.inner.append(Vec::new(), done).await;
+        }
+        if self.has(Fault::VoteUnsynced) && *key == StableKey::VOTE {
+            self.keys.put_lazy(key, value).await?;
+            done.complete(Ok(()));
+            return Ok(());
         }
         if self.has(Fault::VoteOvertakesLog) {
             let (voted, durable) = Completion::pending();

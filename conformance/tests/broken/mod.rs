@@ -5,6 +5,7 @@
 )]
 
 mod fault;
+mod files;
 mod log;
 mod subject;
 

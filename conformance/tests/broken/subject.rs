@@ -3,22 +3,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_executor::block_on;
 use raft_logstore_conformance::{
-    CommitControl, ControlledSubject, Feature, InspectedSubject, Log, OpenStore, SharedMemory,
-    StoreSubject, Subject,
+    CommitControl, ControlledSubject, Feature, InspectedSubject, Log, OpenStore, StoreSubject,
+    Subject,
 };
-use raft_logstore_core::{Completion, GroupId, Result, StableKey};
+use raft_logstore_core::{Completion, Entry, GroupId, Result, StableKey};
 use raft_logstore_pipeline::Inspection;
 
 use super::Fault;
+use super::files::Files;
 use super::log::BrokenLog;
 
-/// Opens correct stores in memory, and wraps them in one fault.
+/// Opens correct stores, and wraps them in one fault.
 pub(crate) struct BrokenSubject {
-    inner: StoreSubject<SharedMemory>,
+    inner: Box<dyn Subject>,
     fault: Fault,
     opens: AtomicU64,
     /// What `LazyAhead` writes to, durable at once.
@@ -27,12 +29,16 @@ pub(crate) struct BrokenSubject {
 
 impl BrokenSubject {
     pub(crate) fn new(fault: Fault) -> Self {
-        let (inner, opens, aside) = (StoreSubject::memory(), AtomicU64::new(0), Arc::default());
+        let inner: Box<dyn Subject> = if fault.is_in_files() {
+            Box::new(StoreSubject::new(Files { fault }))
+        } else {
+            Box::new(StoreSubject::memory())
+        };
         Self {
             inner,
             fault,
-            opens,
-            aside,
+            opens: AtomicU64::new(0),
+            aside: Arc::default(),
         }
     }
 
@@ -49,16 +55,27 @@ impl BrokenSubject {
                 floors: Mutex::default(),
                 durable: Mutex::default(),
                 aside: Arc::clone(&self.aside),
+                cached: Mutex::default(),
+                skipped: Mutex::default(),
+                reset: Mutex::default(),
+                in_flight: Arc::default(),
             }),
             handles: Mutex::default(),
         })
     }
 
     fn dir(&self, dir: &Path) -> PathBuf {
-        if self.fault != Fault::NoLock {
-            return dir.to_owned();
+        match self.fault {
+            Fault::NoLock => dir.join(self.opens.load(Ordering::SeqCst).to_string()),
+            Fault::LockOfThisProcessOnly => dir.join(std::process::id().to_string()),
+            fault => {
+                if fault.has_no_watermark() {
+                    // It may not be there yet.
+                    drop(fs::remove_file(dir.join("WATERMARK")));
+                }
+                dir.to_owned()
+            }
         }
-        dir.join(self.opens.load(Ordering::SeqCst).to_string())
     }
 }
 
@@ -77,8 +94,14 @@ impl Subject for BrokenSubject {
         match feature {
             // It keeps files indeed, and never removes them.
             Feature::Disk if self.fault == Fault::SpaceNeverGivenBack => None,
+            // Has files enough for another process to find a lock.
+            Feature::Disk if self.fault == Fault::LockOfThisProcessOnly => None,
             feature => self.inner.lacks(feature),
         }
+    }
+
+    fn variant(&self) -> String {
+        format!("{:?}", self.fault)
     }
 
     fn controlled(&self) -> Option<&dyn ControlledSubject> {
@@ -95,14 +118,16 @@ impl InspectedSubject for BrokenSubject {
         if self.fault == Fault::InspectionLeavesAFile {
             fs::write(dir.join("memory/lock.mdb"), "").unwrap();
         }
-        self.inner.inspect(&self.dir(dir))
+        let inner = self.inner.inspected().unwrap();
+        inner.inspect(&self.dir(dir))
     }
 }
 
 impl ControlledSubject for BrokenSubject {
     fn open_controlled(&self, dir: &Path, control: &CommitControl) -> Result<Box<dyn OpenStore>> {
         let dir = self.dir(dir);
-        Ok(self.wrap(&dir, self.inner.open_controlled(&dir, control)?))
+        let inner = self.inner.controlled().unwrap();
+        Ok(self.wrap(&dir, inner.open_controlled(&dir, control)?))
     }
 }
 
@@ -118,6 +143,14 @@ pub(super) struct Shared {
     /// The last index that is durable, for `VisibleWhenDurable`.
     pub(super) durable: Mutex<BTreeMap<GroupId, u64>>,
     pub(super) aside: Arc<Mutex<BTreeMap<(GroupId, StableKey), Bytes>>>,
+    /// What `CachedBeforeWritten` has in its cache.
+    pub(super) cached: Mutex<BTreeMap<GroupId, Vec<Entry>>>,
+    /// The entries that `EntrySkippedAtASplit` never wrote.
+    pub(super) skipped: Mutex<BTreeSet<(GroupId, u64)>>,
+    /// The groups whose floor `TruncateResetsFloor` has forgotten.
+    pub(super) reset: Mutex<BTreeSet<GroupId>>,
+    /// The writes that have not completed, for `OnlyLastCompletionFires`.
+    in_flight: Arc<AtomicU64>,
 }
 
 impl Shared {
@@ -139,6 +172,30 @@ impl Shared {
                     earlier.complete(result);
                 })
             }
+            Fault::OnlyLastCompletionFires => {
+                let in_flight = Arc::clone(&self.in_flight);
+                in_flight.fetch_add(1, Ordering::SeqCst);
+                Completion::new(move |result| {
+                    if in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
+                        done.complete(result);
+                    } else {
+                        std::mem::forget(done);
+                    }
+                })
+            }
+            Fault::ThreadPerAppend => {
+                let number = self.writes.fetch_add(1, Ordering::SeqCst);
+                Completion::new(move |result| {
+                    std::thread::spawn(move || {
+                        std::thread::sleep(Duration::from_millis(number % 3 * 5));
+                        done.complete(result);
+                    });
+                })
+            }
+            Fault::CompletionLostOnFailure => Completion::new(|result| match result {
+                Ok(()) => done.complete(Ok(())),
+                Err(_) => std::mem::forget(done),
+            }),
             Fault::CompletesEarly => {
                 done.complete(Ok(()));
                 Completion::ignore()

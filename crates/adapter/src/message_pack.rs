@@ -17,7 +17,13 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for MessagePack {
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
-        rmp_serde::from_slice(bytes).map_err(CodecError::new)
+        // A reader tells what it left; a slice does not.
+        let mut rest = bytes;
+        let value = rmp_serde::from_read(&mut rest).map_err(CodecError::new)?;
+        match rest.len() {
+            0 => Ok(value),
+            left => Err(CodecError::new(format!("{left} bytes follow the value"))),
+        }
     }
 }
 
@@ -44,6 +50,15 @@ mod tests {
         MessagePack.encode(&record, &mut bytes).unwrap();
         let read: Record = MessagePack.decode(&bytes).unwrap();
         assert_eq!(read, record);
+    }
+
+    #[test]
+    fn bytes_behind_a_value_are_an_error() {
+        let mut bytes = Vec::new();
+        MessagePack.encode(&7u8, &mut bytes).unwrap();
+        bytes.push(0);
+        let read: Result<u8, CodecError> = MessagePack.decode(&bytes);
+        assert!(read.unwrap_err().to_string().contains("1 bytes follow"));
     }
 
     #[test]

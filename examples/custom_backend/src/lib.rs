@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use raft_logstore_core::{Backend, BackendConfig, Error, ErrorKind, Result};
 use raft_logstore_kv::{KvBackend, KvBatch, KvEngine, KvOp, KvView, Visitor};
+use rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params_from_iter};
 use tempfile::TempDir;
 
@@ -106,7 +107,10 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// Puts an error of SQLite in the words of a store.
 fn failed(operation: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> Error {
     move |error| {
+        let extended = error.sqlite_error().map(|error| error.extended_code);
         let kind = match error.sqlite_error_code() {
+            // The file ends before the database does.
+            _ if extended == Some(SQLITE_IOERR_SHORT_READ) => ErrorKind::Corrupt,
             Some(ErrorCode::DiskFull) => ErrorKind::DiskFull,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Corrupt,
             Some(ErrorCode::Unknown) => ErrorKind::Format, // there is no such table

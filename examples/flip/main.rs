@@ -1,0 +1,121 @@
+//! Flips bits in the files of a store, one at a time, and counts what the store makes of each.
+//!
+//! ```text
+//! cargo run --release --example flip -- redb --flips 10000
+//! ```
+//!
+//! Everything in the store is acknowledged, so each flip must be harmless or reported (law 14); the
+//! program fails when one is not. Half of the flips hit a store that was closed, half one that was
+//! killed. The same seed flips the same bits of the same history.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use raft_logstore::{fjall::FjallConfig, heed::HeedConfig, redb::RedbConfig};
+use raft_logstore_conformance::damage::{self, Options, Report};
+use raft_logstore_conformance::{StoreSubject, Subject, second_process};
+
+#[derive(Parser)]
+#[command(about = "Flips bits in the files of a store and counts what the store makes of each")]
+struct Args {
+    /// The engine.
+    backend: Backend,
+    /// How many bits, one at a time.
+    #[arg(long, default_value_t = 1000)]
+    flips: u64,
+    /// Which bits, and in which history.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print the figures as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Backend {
+    Redb,
+    Heed,
+    Fjall,
+    All,
+}
+
+impl Backend {
+    fn subjects(self) -> Vec<(&'static str, Box<dyn Subject>)> {
+        let redb = || {
+            (
+                "redb",
+                boxed(StoreSubject::new(RedbConfig::default()).named("redb")),
+            )
+        };
+        let heed = || {
+            (
+                "heed",
+                boxed(StoreSubject::new(HeedConfig::default()).named("heed")),
+            )
+        };
+        let fjall = || {
+            (
+                "fjall",
+                boxed(StoreSubject::new(FjallConfig::default()).named("fjall")),
+            )
+        };
+        match self {
+            Self::Redb => vec![redb()],
+            Self::Heed => vec![heed()],
+            Self::Fjall => vec![fjall()],
+            Self::All => vec![redb(), heed(), fjall()],
+        }
+    }
+}
+
+fn boxed(subject: impl Subject) -> Box<dyn Subject> {
+    Box::new(subject)
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    if let Some(variant) = second_process::variant() {
+        // This is the process that opens what was damaged.
+        let mut subjects = Backend::All.subjects().into_iter();
+        let subject = subjects.find(|(name, _)| *name == variant);
+        let (_, subject) = subject.ok_or_else(|| anyhow::anyhow!("{variant:?} is no backend"))?;
+        return Ok(second_process::serve(&*subject));
+    }
+    let args = Args::parse();
+    let mut lawful = true;
+    for (backend, subject) in args.backend.subjects() {
+        let report = flip(backend, &*subject, &args)?;
+        lawful &= report.is_lawful();
+        if args.json {
+            println!("{}", serde_json::to_string(&report)?);
+        } else {
+            println!("{report}");
+        }
+    }
+    Ok(if lawful {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn flip(backend: &str, subject: &dyn Subject, args: &Args) -> anyhow::Result<Report> {
+    let options = Options {
+        backend: backend.to_owned(),
+        flips: args.flips,
+        seed: args.seed,
+    };
+    let shows = io::stderr().is_terminal();
+    let mut progress = |done| {
+        if shows && done % 50 == 0 {
+            // Progress that cannot be shown is no reason to stop.
+            drop(write!(
+                io::stderr(),
+                "\r{backend}: {done} of {}\r",
+                args.flips
+            ));
+        }
+    };
+    damage::sweep(subject, &options, &mut progress)
+        .map_err(|violation| anyhow::anyhow!("{backend}: {violation}"))
+}

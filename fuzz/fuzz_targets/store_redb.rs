@@ -1,0 +1,9 @@
+//! Damaged files of a store kept by redb.
+#![no_main]
+
+use raft_logstore_fuzz::targets;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::store::check(
+    targets::store::Engine::Redb,
+    input
+));
