@@ -50,6 +50,11 @@ pub trait Subject: Send + Sync + 'static {
         None
     }
 
+    /// Whether [`OpenStore::read_in_every_form`] is implemented.
+    fn range_forms(&self) -> bool {
+        false
+    }
+
     /// Calls `work` where the store can run: inside the async runtime it needs, if it needs one.
     /// Every thread of the suite that touches the store goes through here.
     fn within(&self, work: &mut dyn FnMut()) {
@@ -95,6 +100,20 @@ pub enum Feature {
     CommitControl,
     /// Looking at a store without changing it ([`Subject::inspected`]).
     Inspection,
+    /// Answers to writes that Raft never makes: an error for a gap, an overlap or what is purged;
+    /// nothing for a purge at or below the floor.
+    Refusals,
+    /// An empty log that begins at any index above its floor, as far as indexes go.
+    AnyFirstIndex,
+    /// Reads that honour a cap in bytes, not only return some of the first entries.
+    ByteCap,
+    /// Stable keys of any name, and removing one; without it, the vote can be set.
+    StableKeys,
+    /// The stable key `committed`.
+    Committed,
+    /// Several forms of one range, each read by a way of its own
+    /// ([`Subject::range_forms`]).
+    RangeForms,
 }
 
 /// Why `subject` does without `feature`; `None` when it has it.
@@ -106,6 +125,7 @@ pub(crate) fn lacks(subject: &dyn Subject, feature: Feature) -> Option<&'static 
         Feature::Inspection if subject.inspected().is_none() => {
             Some("it cannot be looked at without opening it")
         }
+        Feature::RangeForms if !subject.range_forms() => Some("it takes ranges in one form"),
         _ => subject.lacks(feature),
     }
 }
