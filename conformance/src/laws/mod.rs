@@ -6,8 +6,10 @@
 #![allow(clippy::missing_errors_doc, reason = "said above, once for all laws")]
 
 pub mod completions;
+pub mod concurrency;
 pub mod failure;
 pub mod groups;
+mod history;
 pub mod inspection;
 pub mod log;
 pub mod model;
@@ -27,6 +29,7 @@ const TOPICS: &[&[Law]] = &[
     stable::LAWS,
     groups::LAWS,
     failure::LAWS,
+    concurrency::LAWS,
     inspection::LAWS,
     model::LAWS,
 ];

@@ -118,22 +118,30 @@ pub fn a_vote_is_ordered_with_the_log(bed: &TestBed<'_>) -> LawResult {
 /// Stores that keep the vote among the entries delete a range too much; openraft's own suite does not
 /// look.
 pub fn truncate_and_purge_keep_the_vote(bed: &TestBed<'_>) -> LawResult {
-    around_truncates_and_purges(bed, &StableKey::VOTE)
+    around_truncates_and_purges(bed, &StableKey::VOTE, |log| {
+        log.set(&StableKey::VOTE, value(4)).durable()
+    })
 }
 
 /// Law 8. Truncating what is not committed, and purging what is, changes nothing about `committed`.
 ///
 /// A node that forgets it applies nothing when it starts, until it hears from a leader.
 pub fn truncate_and_purge_keep_what_is_committed(bed: &TestBed<'_>) -> LawResult {
-    around_truncates_and_purges(bed, &StableKey::COMMITTED)
+    around_truncates_and_purges(bed, &StableKey::COMMITTED, |log| {
+        Ok(log.put_lazy(&StableKey::COMMITTED, Some(value(4)))?)
+    })
 }
 
 /// A key that is set to the number of an entry stays, whatever happens to the entries around it.
-fn around_truncates_and_purges(bed: &TestBed<'_>, key: &StableKey) -> LawResult {
+fn around_truncates_and_purges(
+    bed: &TestBed<'_>,
+    key: &StableKey,
+    set: fn(&Probe) -> LawResult,
+) -> LawResult {
     let mut session = bed.open()?;
     let log = session.group(GROUP)?;
     log.append(bed.entries(1..=20, 0)).durable()?;
-    log.set(key, value(4)).durable()?;
+    set(&log)?;
     type Step = fn(&Probe) -> Submission;
     let steps: [(&str, Step); 6] = [
         ("truncate inside", |log| log.truncate(16)),

@@ -27,6 +27,7 @@ use super::storage::{Answer, LogId, Range, Reader, State, Storage, Stored};
 /// The whole test, with `harness = false`, but for the name of the store:
 ///
 /// ```
+/// use std::io::Cursor;
 /// use std::path::PathBuf;
 /// use std::process::ExitCode;
 ///

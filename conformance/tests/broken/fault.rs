@@ -71,11 +71,17 @@ pub(crate) enum Fault {
     NoLock,
     /// Looking at a store leaves the engine's lock file behind.
     InspectionLeavesAFile,
+    /// For a moment after a truncate, reads answer from a cache that still holds what it dropped.
+    StaleAfterTruncate,
+    /// A purge takes the entries first, and moves the floor a moment later.
+    FloorMovesLate,
+    /// Dropping a group takes its entries first, and the rest a moment later.
+    DroppedInParts,
 }
 
 impl Fault {
     /// Every fault.
-    pub(crate) const ALL: [Self; 35] = [
+    pub(crate) const ALL: [Self; 38] = [
         Self::None,
         Self::GapAccepted,
         Self::OverlapReplaces,
@@ -111,6 +117,9 @@ impl Fault {
         Self::ClosedAnswers,
         Self::NoLock,
         Self::InspectionLeavesAFile,
+        Self::StaleAfterTruncate,
+        Self::FloorMovesLate,
+        Self::DroppedInParts,
     ];
 
     /// The laws that must catch it.
@@ -145,16 +154,28 @@ impl Fault {
                 "no_completion_fires_before_its_commit",
                 "writes_are_visible_before_they_are_durable",
             ],
-            Self::RefusalCompletesOk => &["refused_writes_fire_their_completion"],
-            Self::TornReads => &["reads_are_atomic_and_whole"],
+            Self::RefusalCompletesOk => &[
+                "refused_writes_fire_their_completion",
+                "a_truncate_below_the_floor_is_refused",
+            ],
+            Self::TornReads => &[
+                "reads_are_atomic_and_whole",
+                "every_write_takes_effect_at_one_moment",
+            ],
             Self::FrozenReader => &["appended_entries_are_visible_at_once"],
             Self::RangeEndExcluded => &["reads_honour_every_kind_of_range"],
-            Self::CapIgnored | Self::CapReturnsNothing => &[
+            Self::CapIgnored => &[
                 "reads_honour_their_byte_cap",
+                "any_operations_match_the_reference",
+            ],
+            Self::CapReturnsNothing => &[
+                "reads_honour_their_byte_cap",
+                "capped_reads_find_a_prefix_of_at_least_one",
                 "any_operations_match_the_reference",
             ],
             Self::PurgeStopsAtLast => &[
                 "purge_may_pass_the_last_entry",
+                "purge_may_leave_a_hole_above_the_floor",
                 "purge_is_valid_while_entries_are_in_flight",
             ],
             Self::FloorGoesBack => &[
@@ -167,16 +188,27 @@ impl Fault {
                 "the_floor_and_its_id_are_committed_together",
             ],
             Self::SpaceNeverGivenBack => &["purged_space_is_given_back"],
-            Self::VoteInMemory => &["a_vote_is_durable_when_saved", "state_survives_reopen"],
+            Self::VoteInMemory => &[
+                "a_vote_is_durable_when_saved",
+                "state_survives_reopen",
+                "every_stable_key_survives_reopen",
+            ],
             Self::VoteOvertakesLog => &["a_vote_is_ordered_with_the_log"],
             Self::TruncateLosesVote | Self::PurgeLosesVote => &[
+                "truncate_and_purge_keep_the_vote",
                 "truncate_and_purge_touch_no_stable_key",
                 "any_operations_match_the_reference",
             ],
             Self::FrozenVote => &["readers_see_the_newest_vote"],
-            Self::LazyIsNever => &["committed_is_lazy_and_never_ahead_of_the_log"],
+            Self::LazyIsNever => &[
+                "committed_is_lazy_and_never_ahead_of_the_log",
+                "truncate_and_purge_keep_what_is_committed",
+            ],
             Self::LazyIsSynced => &["committed_starts_no_commit_of_its_own"],
-            Self::LazyAhead => &["committed_is_never_committed_ahead_of_the_log"],
+            Self::LazyAhead => &[
+                "committed_is_never_committed_ahead_of_the_log",
+                "committed_can_be_removed",
+            ],
             Self::GroupsShareKeys => &["groups_are_isolated"],
             Self::DropKeepsVote => &["a_dropped_group_leaves_no_trace"],
             Self::HandlesAreListed => &["listed_groups_are_those_with_data"],
@@ -187,6 +219,10 @@ impl Fault {
             Self::ClosedAnswers => &["a_closed_store_refuses_everything"],
             Self::NoLock => &["a_second_open_is_refused"],
             Self::InspectionLeavesAFile => &["looking_at_a_store_changes_nothing"],
+            Self::StaleAfterTruncate | Self::FloorMovesLate => {
+                &["every_write_takes_effect_at_one_moment"]
+            }
+            Self::DroppedInParts => &["a_group_is_dropped_at_one_moment"],
         }
     }
 }

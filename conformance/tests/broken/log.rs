@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -94,6 +94,9 @@ impl LogStore for BrokenLog {
             bounds => bounds?,
         };
         let entries = bounds.first().zip(bounds.last());
+        if let Some(late) = self.shared.late_bounds.lock().unwrap().get(&self.group) {
+            return Ok(*late);
+        }
         match self.shared.fault {
             Fault::EmptyLogForgetsFloor if bounds.is_empty() => Ok(Bounds::default()),
             Fault::ReopenForgetsFloor if self.shared.reopened => Bounds::new(None, entries),
@@ -181,6 +184,19 @@ impl LogStore for BrokenLog {
                     .read(IndexRange::new(first..last), max_bytes)
                     .await
             }
+            Fault::StaleAfterTruncate => {
+                let mut found = self.inner.read(range, max_bytes).await?;
+                let stale = self.shared.stale.lock().unwrap();
+                if let Some((at, dropped)) = stale.get(&self.group)
+                    && at.elapsed() < Duration::from_micros(500)
+                {
+                    for entry in &mut found {
+                        let cached = dropped.iter().find(|cached| cached.index == entry.index);
+                        *entry = cached.unwrap_or(entry).clone();
+                    }
+                }
+                Ok(found)
+            }
             Fault::CapIgnored => self.inner.read(range, u64::MAX).await,
             Fault::CapReturnsNothing => {
                 let found = self.inner.read(range, max_bytes).await?;
@@ -200,6 +216,11 @@ impl LogStore for BrokenLog {
         } else {
             from
         };
+        if self.has(Fault::StaleAfterTruncate) {
+            let dropped = self.inner.read(IndexRange::new(from..), u64::MAX).await?;
+            let mut stale = self.shared.stale.lock().unwrap();
+            stale.insert(self.group, (Instant::now(), dropped));
+        }
         self.forgive(self.inner.truncate(from, self.completion(done)).await)?;
         self.lose_vote(Fault::TruncateLosesVote).await
     }
@@ -220,9 +241,17 @@ impl LogStore for BrokenLog {
                     .unwrap_or_else(|| vec![0; 8].into());
             }
             Fault::SpaceNeverGivenBack => self.shared.litter(),
+            Fault::FloorMovesLate => {
+                let mut late = self.shared.late_bounds.lock().unwrap();
+                late.insert(self.group, bounds);
+            }
             _ => {}
         }
         self.forgive(self.inner.purge(up_to, id, self.completion(done)).await)?;
+        if self.has(Fault::FloorMovesLate) {
+            thread::sleep(Duration::from_micros(300));
+            self.shared.late_bounds.lock().unwrap().remove(&self.group);
+        }
         self.lose_vote(Fault::PurgeLosesVote).await
     }
 }

@@ -3,6 +3,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_executor::block_on;
@@ -10,7 +12,7 @@ use raft_logstore_conformance::{
     CommitControl, ControlledSubject, Feature, InspectedSubject, Log, OpenStore, SharedMemory,
     StoreSubject, Subject,
 };
-use raft_logstore_core::{Completion, GroupId, Result, StableKey};
+use raft_logstore_core::{Bounds, Completion, Entry, GroupId, Result, StableKey};
 use raft_logstore_pipeline::Inspection;
 
 use super::Fault;
@@ -49,6 +51,8 @@ impl BrokenSubject {
                 floors: Mutex::default(),
                 durable: Mutex::default(),
                 aside: Arc::clone(&self.aside),
+                stale: Mutex::default(),
+                late_bounds: Mutex::default(),
             }),
             handles: Mutex::default(),
         })
@@ -118,6 +122,10 @@ pub(super) struct Shared {
     /// The last index that is durable, for `VisibleWhenDurable`.
     pub(super) durable: Mutex<BTreeMap<GroupId, u64>>,
     pub(super) aside: Arc<Mutex<BTreeMap<(GroupId, StableKey), Bytes>>>,
+    /// What the last truncate of a group dropped, and when, for `StaleAfterTruncate`.
+    pub(super) stale: Mutex<BTreeMap<GroupId, (Instant, Vec<Entry>)>>,
+    /// The bounds before a purge that is under way, for `FloorMovesLate`.
+    pub(super) late_bounds: Mutex<BTreeMap<GroupId, Bounds>>,
 }
 
 impl Shared {
@@ -188,6 +196,12 @@ impl OpenStore for BrokenStore {
     fn drop_group(&self, id: GroupId) -> Result<()> {
         let log = self.inner.group(id)?;
         let vote = block_on(log.get(&StableKey::VOTE))?;
+        if self.shared.fault == Fault::DroppedInParts
+            && let Some(first) = block_on(log.bounds())?.first()
+        {
+            block_on(log.truncate(first, Completion::ignore()))?;
+            thread::sleep(Duration::from_micros(300));
+        }
         self.inner.drop_group(id)?;
         match self.shared.fault {
             Fault::DropKeepsVote => block_on(log.put(&StableKey::VOTE, vote, Completion::ignore())),

@@ -1,10 +1,11 @@
 //! Every law that openraft's contract has in some form, through openraft's own trait.
 
+use std::io::Cursor;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use openraft_0_9::EntryPayload;
-use raft_logstore_conformance::{openraft_0_9, text};
+use raft_logstore_conformance::{openraft_0_9 as line, text};
 use raft_logstore_core::{GroupId, Result};
 use raft_logstore_openraft_0_9::RaftLog;
 use raft_logstore_pipeline::{Group, Store, StoreConfig};
@@ -18,7 +19,7 @@ async fn open(dir: PathBuf) -> Result<RaftLog<TypeConfig, Group>> {
 }
 
 fn main() -> ExitCode {
-    raft_logstore_conformance::main(openraft_0_9::subject::<TypeConfig, _, _, _>(
+    raft_logstore_conformance::main(line::subject::<TypeConfig, _, _, _>(
         open,
         |bytes| text::encode(&bytes),
         |entry| match entry.payload {
