@@ -51,10 +51,12 @@ impl Drop for Closing {
         let handle: Option<ShutdownHandle> = self.0.take().map(|store| store.shutdown_handle());
         let Some(handle) = handle else { return };
         let runtime = tokio::runtime::Handle::current();
-        let shut_down = std::thread::spawn(move || runtime.block_on(async move {
-            // A writer that is gone has let go already.
-            drop(handle.shutdown().await);
-        }));
+        let shut_down = std::thread::spawn(move || {
+            runtime.block_on(async move {
+                // A writer that is gone has let go already.
+                drop(handle.shutdown().await);
+            })
+        });
         drop(shut_down.join());
     }
 }

@@ -15,11 +15,7 @@ use peer::Peer;
 
 fn main() {
     let wanted = env::args().nth(1).unwrap_or_default();
-    let peers: Vec<Peer> = vec![
-        memstore::peer(),
-        raft_log::peer(),
-        hiqlite::peer(),
-    ];
+    let peers: Vec<Peer> = vec![memstore::peer(), raft_log::peer(), hiqlite::peer()];
     let reports: Vec<_> = peers
         .into_iter()
         .filter(|peer| peer.name.contains(&wanted))

@@ -82,7 +82,11 @@ pub(crate) fn print(reports: &[Report]) {
     println!("| store | openraft | cases passed | broken | ignored | laws broken | time |");
     println!("|---|---|---|---|---|---|---|");
     for report in reports {
-        let broken: usize = report.broken.iter().map(|broken| broken.settings.len()).sum();
+        let broken: usize = report
+            .broken
+            .iter()
+            .map(|broken| broken.settings.len())
+            .sum();
         println!(
             "| {} | {} | {} | {broken} | {} | {} | {:.0} s |",
             report.peer,

@@ -10,6 +10,8 @@ pub(crate) struct Core {
     pub(crate) reader: Box<dyn Reader>,
     /// What the next entries are written in.
     pub(crate) term: u64,
+    /// Where a log without a floor begins at the earliest.
+    pub(crate) lowest: u64,
 }
 
 impl Core {
@@ -28,7 +30,9 @@ impl Core {
                 state.last, state.purged
             ))),
             Some(last) if floor != Some(last) => {
-                let first = self.first(floor.map_or(0, |floor| floor + 1), last).await?;
+                let first = self
+                    .first(floor.map_or(self.lowest, |floor| floor + 1), last)
+                    .await?;
                 let first = first.ok_or_else(|| {
                     wrong(format!(
                         "the last log id has index {last}, where no entry can be read"
@@ -56,7 +60,7 @@ impl Core {
                     return Ok(id);
                 }
                 // Below the first entry: of whoever wrote that.
-                let floor = purged.map_or(0, |purged| purged.index + 1);
+                let floor = purged.map_or(self.lowest, |purged| purged.index + 1);
                 let first = self.first(floor, last.index).await?;
                 first.map_or(self.term, |(first, _)| first.term)
             }

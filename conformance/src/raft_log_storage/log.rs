@@ -25,14 +25,18 @@ pub(super) struct Shared {
     core: Mutex<Core>,
     turns: Arc<Turns>,
     names: Arc<Names>,
-    /// The first index that is not purged.
+    /// Where the log begins at the earliest.
     start: AtomicU64,
     /// The highest index that was ever written.
     highest: AtomicU64,
 }
 
 impl Shared {
-    pub(super) async fn new(mut storage: Box<dyn Storage>, names: Arc<Names>) -> Result<Self> {
+    pub(super) async fn new(
+        mut storage: Box<dyn Storage>,
+        names: Arc<Names>,
+        lowest: u64,
+    ) -> Result<Self> {
         let state = within_patience("get_log_state", storage.state()).await?;
         let reader = storage.reader().await;
         let index = |id: Option<LogId>| id.map(|id| id.index);
@@ -41,10 +45,11 @@ impl Shared {
                 storage,
                 reader,
                 term: names.new_term(),
+                lowest,
             }),
             turns: Arc::default(),
             names,
-            start: AtomicU64::new(index(state.purged).map_or(0, |floor| floor + 1)),
+            start: AtomicU64::new(index(state.purged).map_or(lowest, |floor| floor + 1)),
             highest: AtomicU64::new(index(state.last.max_by_index(state.purged)).unwrap_or(0)),
         })
     }
@@ -143,14 +148,15 @@ impl LogStore for ForeignLog {
         let Some((first, last)) = range.bounds() else {
             return Ok(Vec::new());
         };
-        // openraft never reads what is purged, which a store may remove later; and it names an end
-        // near what the log holds.
+        // openraft never reads in front of the log, where a store may still have what is purged; and it
+        // names an end that is not far behind it. Not too near: the log grows while it is read.
         let start = first.max(self.shared.start.load(Ordering::SeqCst));
         if start > last || start > MAX_INDEX {
             return Ok(Vec::new());
         }
         let end = last.saturating_add(1);
-        let end = end.min((self.shared.highest() + 2).max(start + 1));
+        let near = start.max(self.shared.highest()).saturating_add(1 << 16);
+        let end = end.min(near);
         let mut reader = self.reader.lock().await;
         let found = if max_bytes == u64::MAX {
             let range = (Bound::Included(start), Bound::Excluded(end));
