@@ -122,7 +122,7 @@ where
         LogIdOf::<C>::new(leader, id.index)
     }
 
-    fn from_openraft(&self, id: &LogIdOf<C>) -> Result<LogId> {
+    fn read_id(&self, id: &LogIdOf<C>) -> Result<LogId> {
         let leaders = self.leaders.lock().unwrap_or_else(PoisonError::into_inner);
         let term = leaders.get(&id.leader_id).copied();
         let index = id.index;
@@ -131,7 +131,7 @@ where
     }
 
     fn stored(&self, entry: C::Entry) -> Result<Stored> {
-        let id = self.from_openraft(&entry.log_id())?;
+        let id = self.read_id(&entry.log_id())?;
         let payload = (self.decode)(entry);
         let payload = payload.ok_or_else(|| corrupt("read a payload", &id))?;
         Ok((id, payload))
@@ -170,7 +170,7 @@ where
     async fn state(&mut self) -> Result<State> {
         let state = self.storage.get_log_state().await;
         let state = state.map_err(failed("get_log_state"))?;
-        let id = |id: Option<LogIdOf<C>>| id.map(|id| self.words.from_openraft(&id)).transpose();
+        let id = |id: Option<LogIdOf<C>>| id.map(|id| self.words.read_id(&id)).transpose();
         Ok(State {
             purged: id(state.last_purged_log_id)?,
             last: id(state.last_log_id)?,
@@ -227,9 +227,7 @@ where
     async fn read_committed(&mut self) -> Result<Option<LogId>> {
         let committed = self.storage.read_committed().await;
         let committed = committed.map_err(failed("read_committed"))?;
-        committed
-            .map(|id| self.words.from_openraft(&id))
-            .transpose()
+        committed.map(|id| self.words.read_id(&id)).transpose()
     }
 }
 

@@ -120,7 +120,7 @@ where
         RaftLogId::new(leader, id.index)
     }
 
-    fn from_openraft(id: &RaftLogId<C::NodeId>) -> Result<LogId> {
+    fn read_id(id: &RaftLogId<C::NodeId>) -> Result<LogId> {
         let found = LogId {
             term: id.leader_id.get_term(),
             index: id.index,
@@ -133,7 +133,7 @@ where
     }
 
     fn stored(&self, entry: C::Entry) -> Result<Stored> {
-        let id = Self::from_openraft(entry.get_log_id())?;
+        let id = Self::read_id(entry.get_log_id())?;
         let payload = (self.decode)(entry);
         let payload = payload.ok_or_else(|| corrupt("read a payload", &id))?;
         Ok((id, payload))
@@ -174,9 +174,8 @@ where
     async fn state(&mut self) -> Result<State> {
         let state = self.storage.lock().await.get_log_state().await;
         let state = state.map_err(failed::<C>("get_log_state"))?;
-        let id = |id: Option<RaftLogId<C::NodeId>>| {
-            id.map(|id| Words::<C>::from_openraft(&id)).transpose()
-        };
+        let id =
+            |id: Option<RaftLogId<C::NodeId>>| id.map(|id| Words::<C>::read_id(&id)).transpose();
         Ok(State {
             purged: id(state.last_purged_log_id)?,
             last: id(state.last_log_id)?,
@@ -231,9 +230,7 @@ where
     async fn read_committed(&mut self) -> Result<Option<LogId>> {
         let committed = self.storage.lock().await.read_committed().await;
         let committed = committed.map_err(failed::<C>("read_committed"))?;
-        committed
-            .map(|id| Words::<C>::from_openraft(&id))
-            .transpose()
+        committed.map(|id| Words::<C>::read_id(&id)).transpose()
     }
 }
 
