@@ -52,6 +52,8 @@ pub mod laws;
 mod open_store;
 mod payload;
 mod probe;
+#[cfg(feature = "storage")]
+mod raft_log_storage;
 mod runner;
 pub mod second_process;
 mod session;
@@ -68,6 +70,12 @@ pub use commit_control::{CommitControl, ControlledBackend, Hold};
 pub use law::{DEADLINE, Law};
 pub use open_store::{Log, OpenStore, SingleGroup};
 pub use probe::Probe;
+#[cfg(feature = "openraft-0-9")]
+pub use raft_log_storage::openraft_0_9;
+#[cfg(feature = "openraft-0-10")]
+pub use raft_log_storage::openraft_0_10;
+#[cfg(feature = "storage")]
+pub use raft_log_storage::{StorageSubject, text};
 pub use runner::{main, trials};
 pub use session::Session;
 pub use setting::{Setting, View};

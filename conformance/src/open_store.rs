@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use raft_logstore_core::{Error, ErrorKind, GroupId, LogStore, Result, StableStore};
+use raft_logstore_core::{Entry, Error, ErrorKind, GroupId, LogStore, Result, StableStore};
 
 /// The log and the stable keys of one group; implemented by everything that is both.
 pub trait Log: LogStore + StableStore {}
@@ -32,6 +32,17 @@ pub trait OpenStore: Send + Sync {
     /// Those of the store; by default that it does not drop groups.
     fn drop_group(&self, _id: GroupId) -> Result<()> {
         Err(unsupported("drop group"))
+    }
+
+    /// Reads `first..=last` of [`SingleGroup::GROUP`] in every form in which the store's own interface
+    /// takes such a range; each with its description.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, and by default that it takes ranges in one form.
+    fn read_in_every_form(&self, _first: u64, _last: u64) -> Result<Vec<(String, Vec<Entry>)>> {
+        Err(Error::new(ErrorKind::Config, "read in every form")
+            .with_advice("the Subject of this store must not say that it has `range_forms`"))
     }
 
     /// Writes what is pending and closes the store, so that its directory can be opened again. By

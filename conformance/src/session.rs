@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use raft_logstore_core::{GroupId, Result};
+use raft_logstore_core::{Entry, GroupId, Result};
 
 use crate::{LawResult, Log, OpenStore, Probe};
 
@@ -55,6 +55,15 @@ impl Session {
     /// Those of the store.
     pub fn drop_group(&self, id: GroupId) -> Result<()> {
         self.store.drop_group(id)
+    }
+
+    /// Reads a range in every form in which the store takes one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub fn read_in_every_form(&self, first: u64, last: u64) -> Result<Vec<(String, Vec<Entry>)>> {
+        self.store.read_in_every_form(first, last)
     }
 
     /// Drops the handles and closes the store.

@@ -118,6 +118,14 @@ pub(crate) const PAYLOADS: &[Setting] = &[
     Setting::REOPENED.payload(MIB),
 ];
 
+/// Reopened, every payload size.
+pub(crate) const PAYLOADS_REOPENED: &[Setting] = &[
+    Setting::REOPENED.payload(0),
+    Setting::REOPENED.payload(1),
+    Setting::REOPENED.payload(4 * KIB),
+    Setting::REOPENED.payload(MIB),
+];
+
 /// Reopened, every payload size and a large log.
 pub(crate) const REOPENED_PAYLOADS_AND_MANY: &[Setting] = &[
     Setting::REOPENED.payload(0),

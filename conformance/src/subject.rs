@@ -57,6 +57,11 @@ pub trait Subject: Send + Sync + 'static {
         String::new()
     }
 
+    /// Whether [`OpenStore::read_in_every_form`] is implemented.
+    fn range_forms(&self) -> bool {
+        false
+    }
+
     /// Calls `work` where the store can run: inside the async runtime it needs, if it needs one.
     /// Every thread of the suite that touches the store goes through here.
     fn within(&self, work: &mut dyn FnMut()) {
@@ -105,6 +110,20 @@ pub enum Feature {
     /// A refusal to open because of damage that leaves every other file as it was, so that all is there again
     /// once the damage is undone.
     UntouchedRest,
+    /// Answers to writes that Raft never makes: an error for a gap, an overlap or what is purged;
+    /// nothing for a purge at or below the floor.
+    Refusals,
+    /// An empty log that begins at any index above its floor, as far as indexes go.
+    AnyFirstIndex,
+    /// Reads that honour a cap in bytes, not only return some of the first entries.
+    ByteCap,
+    /// Stable keys of any name, and removing one; without it, the vote can be set.
+    StableKeys,
+    /// The stable key `committed`.
+    Committed,
+    /// Several forms of one range, each read by a way of its own
+    /// ([`Subject::range_forms`]).
+    RangeForms,
 }
 
 /// Why `subject` does without `feature`; `None` when it has it.
@@ -116,6 +135,7 @@ pub(crate) fn lacks(subject: &dyn Subject, feature: Feature) -> Option<&'static 
         Feature::Inspection if subject.inspected().is_none() => {
             Some("it cannot be looked at without opening it")
         }
+        Feature::RangeForms if !subject.range_forms() => Some("it takes ranges in one form"),
         _ => subject.lacks(feature),
     }
 }

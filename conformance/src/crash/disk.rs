@@ -480,7 +480,7 @@ impl Choice {
             Keep::Nothing | Keep::Lengths => false,
             Keep::Everything => true,
             Keep::Prefix => number < self.pick,
-            Keep::Percent(percent) => mix.below(100) < percent.into(),
+            Keep::Percent(percent) => mix.below(100) < u64::from(percent),
             Keep::AllButOne => number != self.pick,
             Keep::One => number == self.pick,
         }

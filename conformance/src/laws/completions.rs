@@ -16,7 +16,7 @@ use crate::{Feature, Law, LawResult, Probe, Session, TestBed, Tracker, Violation
 pub(crate) const LAWS: &[Law] = &[
     law!(3, completions_fire_once_in_order_after_durability, needs [], in IN_FLIGHT),
     law!(3, no_completion_fires_before_its_commit, needs [Feature::CommitControl], in LIVE),
-    law!(3, refused_writes_fire_their_completion, needs [], in IN_FLIGHT),
+    law!(3, refused_writes_fire_their_completion, needs [Feature::Refusals, Feature::StableKeys], in IN_FLIGHT),
     law!(3, completions_fire_when_the_store_is_closed, needs [Feature::Reopen], in IN_FLIGHT),
     law!(3, completions_fire_when_the_store_is_dropped, needs [Feature::Reopen], in IN_FLIGHT),
 ];
@@ -294,14 +294,18 @@ fn write_of_every_kind(bed: &TestBed<'_>, log: &Probe, round: u64) -> LawResult 
     log.append(bed.entries(first + 6..=first + 9, round + 1))
         .accepted()?;
     log.truncate(first + 100).accepted()?;
-    log.put_lazy(
-        &StableKey::COMMITTED,
-        Some(round.to_be_bytes().to_vec().into()),
-    )?;
+    if bed.has(Feature::Committed) {
+        let committed = first.to_be_bytes().to_vec();
+        log.put_lazy(&StableKey::COMMITTED, Some(committed.into()))?;
+    }
     log.purge(first, "id").accepted()?;
-    log.purge(0, "below the floor").accepted()?;
-    log.remove(&StableKey::from_static("not-there"))
-        .accepted()?;
+    if bed.has(Feature::Refusals) {
+        log.purge(0, "below the floor").accepted()?;
+    }
+    if bed.has(Feature::StableKeys) {
+        let not_there = StableKey::from_static("not-there");
+        log.remove(&not_there).accepted()?;
+    }
     Ok(())
 }
 

@@ -8,20 +8,23 @@ use raft_logstore_core::{Entry, ErrorKind, GroupId, MAX_INDEX, StableKey};
 use crate::expect::{expect_entries, expect_log};
 use crate::law::law;
 use crate::setting::{
-    IN_FLIGHT, LIVE, LIVE_REOPENED, PAYLOADS, REOPENED_PAYLOADS_AND_MANY, VIEWS, VIEWS_AND_MANY,
+    IN_FLIGHT, LIVE, LIVE_REOPENED, PAYLOADS, PAYLOADS_REOPENED, REOPENED_PAYLOADS_AND_MANY, VIEWS,
+    VIEWS_AND_MANY,
 };
 use crate::violation::{ensure, ensure_eq};
 use crate::{Feature, Law, LawResult, Probe, TestBed, Tracker, Violation};
 
 pub(crate) const LAWS: &[Law] = &[
-    law!(1, appends_are_contiguous, needs [], in LIVE_REOPENED),
-    law!(1, a_refused_append_leaves_writes_in_flight_alone, needs [], in IN_FLIGHT),
+    law!(1, appends_are_contiguous, needs [Feature::Refusals, Feature::AnyFirstIndex], in LIVE_REOPENED),
+    law!(1, a_refused_append_leaves_writes_in_flight_alone, needs [Feature::Refusals], in IN_FLIGHT),
     law!(2, appended_entries_are_visible_at_once, needs [], in PAYLOADS),
-    law!(2, writes_are_visible_before_they_are_durable, needs [Feature::CommitControl], in LIVE),
+    law!(2, writes_are_visible_before_they_are_durable, needs [Feature::CommitControl, Feature::StableKeys], in LIVE),
     law!(4, truncate_drops_the_suffix, needs [], in VIEWS_AND_MANY),
+    law!(4, a_truncate_below_the_floor_is_refused, needs [Feature::Refusals], in VIEWS),
     law!(4, truncate_is_valid_while_entries_are_in_flight, needs [], in IN_FLIGHT),
     law!(6, an_empty_log_reports_its_floor_as_last, needs [], in VIEWS),
     law!(6, state_survives_reopen, needs [Feature::Reopen], in REOPENED_PAYLOADS_AND_MANY),
+    law!(6, every_stable_key_survives_reopen, needs [Feature::Reopen, Feature::StableKeys], in PAYLOADS_REOPENED),
 ];
 
 const GROUP: GroupId = GroupId(1);
@@ -209,10 +212,9 @@ pub fn writes_are_visible_before_they_are_durable(bed: &TestBed<'_>) -> LawResul
     expect_log(&reader, Some(3), &entries[3..])
 }
 
-/// Law 4. Truncate drops an index and everything after it; beyond the end it is nothing, at or below
-/// the purge floor an error that changes nothing.
+/// Law 4. Truncate drops an index and everything after it; beyond the end it is nothing.
 ///
-/// A follower replaces what conflicts with its leader; what is below the floor was committed.
+/// A follower replaces what conflicts with its leader.
 pub fn truncate_drops_the_suffix(bed: &TestBed<'_>) -> LawResult {
     let session = bed.open()?;
     let log = session.group(GROUP)?;
@@ -241,20 +243,29 @@ pub fn truncate_drops_the_suffix(bed: &TestBed<'_>) -> LawResult {
     entries.extend(bed.entries(kept + 1..=last, 1));
     expect_log(&log, None, &entries)?;
 
-    // At or below the floor: an error.
+    // Right above the floor: everything goes, the floor stays.
+    log.purge(3, "id 3").durable()?;
+    expect_log(&log, Some(3), &entries[3..])?;
+    log.truncate(4).durable()?;
+    let session = bed.settle(session)?;
+    expect_log(&session.group(GROUP)?, Some(3), &[])
+}
+
+/// Law 4. A truncate at or below the purge floor is an error that changes nothing.
+///
+/// What is below the floor was committed, and Raft never takes back what is committed.
+pub fn a_truncate_below_the_floor_is_refused(bed: &TestBed<'_>) -> LawResult {
+    let session = bed.open()?;
+    let log = session.group(GROUP)?;
+    let entries = bed.entries(1..=9, 0);
+    log.append(entries.clone()).durable()?;
     log.purge(3, "id 3").durable()?;
     for from in [0, 1, 3] {
         log.truncate(from).refused(ErrorKind::Purged)?;
         expect_log(&log, Some(3), &entries[3..])?;
     }
     let session = bed.settle(session)?;
-    let log = session.group(GROUP)?;
-    expect_log(&log, Some(3), &entries[3..])?;
-
-    // Right above the floor: everything goes, the floor stays.
-    log.truncate(4).durable()?;
-    let session = bed.settle(session)?;
-    expect_log(&session.group(GROUP)?, Some(3), &[])
+    expect_log(&session.group(GROUP)?, Some(3), &entries[3..])
 }
 
 /// Law 4. Truncate and append again while the entries concerned are still in flight: reads show the
@@ -311,14 +322,14 @@ pub fn an_empty_log_reports_its_floor_as_last(bed: &TestBed<'_>) -> LawResult {
     let log = session.group(GROUP)?;
     ensure_eq!(log.bounds()?.last(), None, "last index of a new log");
     // Emptied by truncating: nothing is left to report.
-    log.append(bed.entries(4..=9, 0)).durable()?;
-    log.truncate(4).durable()?;
+    log.append(bed.entries(1..=9, 0)).durable()?;
+    log.truncate(1).durable()?;
     let session = bed.settle(session)?;
     let log = session.group(GROUP)?;
     expect_log(&log, None, &[])?;
 
     // Emptied by purging the last entry, and by truncating right above the floor.
-    log.append(bed.entries(4..=9, 0)).durable()?;
+    log.append(bed.entries(1..=9, 0)).durable()?;
     log.purge(9, "id 9").durable()?;
     let session = bed.settle(session)?;
     let log = session.group(GROUP)?;
@@ -339,10 +350,9 @@ pub fn an_empty_log_reports_its_floor_as_last(bed: &TestBed<'_>) -> LawResult {
     expect_log(&log, Some(9), &[])
 }
 
-/// Law 6. Bounds, floor, entries and every stable key are the same after closing and opening, as
-/// often as one likes; and the store goes on from there.
+/// Law 6. Bounds, floor, entries and the vote are the same after closing and opening, as often as one
+/// likes; and the store goes on from there.
 pub fn state_survives_reopen(bed: &TestBed<'_>) -> LawResult {
-    let other = StableKey::from_static("other-key_1");
     let mut session = bed.open()?;
     // A new store that is closed untouched stays new.
     session = bed.reopen(session)?;
@@ -354,10 +364,6 @@ pub fn state_survives_reopen(bed: &TestBed<'_>) -> LawResult {
         append_many(bed, &log, number * round + 1..=(number + 1) * round, 0)?;
         let floor = number * round + round / 2;
         log.set(&StableKey::VOTE, format!("vote {number}"))
-            .durable()?;
-        log.set(&StableKey::COMMITTED, format!("committed {number}"))
-            .durable()?;
-        log.set(&other, vec![number as u8; bed.setting().payload_bytes])
             .durable()?;
         log.purge(floor, format!("id {floor}")).durable()?;
 
@@ -371,31 +377,52 @@ pub fn state_survives_reopen(bed: &TestBed<'_>) -> LawResult {
                 &bed.entries(floor + 1..=(number + 1) * round, 0),
             )?;
             for (key, value) in [
-                (&StableKey::VOTE, Some(format!("vote {number}").into())),
-                (
-                    &StableKey::COMMITTED,
-                    Some(format!("committed {number}").into()),
-                ),
-                (&StableKey::PURGED, Some(format!("id {floor}").into())),
-                (
-                    &other,
-                    Some(vec![number as u8; bed.setting().payload_bytes].into()),
-                ),
-                (&StableKey::from_static("never-set"), None),
+                (StableKey::VOTE, format!("vote {number}")),
+                (StableKey::PURGED, format!("id {floor}")),
             ] {
-                ensure_eq!(log.get(key)?, value, "{key}");
+                ensure_eq!(log.get(&key)?, Some(value.into()), "{key}");
             }
         }
     }
-    // A key that was removed stays away.
-    let log = session.group(GROUP)?;
-    log.remove(&StableKey::VOTE).durable()?;
-    session = bed.reopen(session)?;
-    ensure_eq!(
-        session.group(GROUP)?.get(&StableKey::VOTE)?,
-        None,
-        "vote that was removed"
-    );
+    Ok(())
+}
+
+/// Law 6. Every stable key is the same after closing and opening, whatever its name and its size; and
+/// one that was removed stays away.
+pub fn every_stable_key_survives_reopen(bed: &TestBed<'_>) -> LawResult {
+    let keys = [
+        StableKey::VOTE,
+        StableKey::COMMITTED,
+        StableKey::from_static("other-key_1"),
+    ];
+    let value = |key: usize, round: u8| vec![round + key as u8; bed.setting().payload_bytes];
+    let mut session = bed.open()?;
+    session
+        .group(GROUP)?
+        .append(bed.entries(1..=3, 0))
+        .durable()?;
+    for round in 0..3 {
+        let log = session.group(GROUP)?;
+        for (number, key) in keys.iter().enumerate() {
+            log.set(key, value(number, round)).durable()?;
+        }
+        // Twice: what the first reopening repaired or wrote must not hurt the second.
+        for _ in 0..2 {
+            session = bed.reopen(session)?;
+            let log = session.group(GROUP)?;
+            for (number, key) in keys.iter().enumerate() {
+                ensure_eq!(log.get(key)?, Some(value(number, round).into()), "{key}");
+            }
+            let never_set = log.get(&StableKey::from_static("never-set"))?;
+            ensure_eq!(never_set, None, "a key that was never set");
+        }
+    }
+    for key in &keys {
+        session.group(GROUP)?.remove(key).durable()?;
+        session = bed.reopen(session)?;
+        let found = session.group(GROUP)?.get(key)?;
+        ensure_eq!(found, None, "{key}, which was removed");
+    }
     Ok(())
 }
 

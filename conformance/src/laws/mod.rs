@@ -6,9 +6,11 @@
 #![allow(clippy::missing_errors_doc, reason = "said above, once for all laws")]
 
 pub mod completions;
+pub mod concurrency;
 pub mod damage;
 pub mod failure;
 pub mod groups;
+mod history;
 pub mod inspection;
 pub mod log;
 pub mod model;
@@ -28,6 +30,7 @@ const TOPICS: &[&[Law]] = &[
     stable::LAWS,
     groups::LAWS,
     failure::LAWS,
+    concurrency::LAWS,
     inspection::LAWS,
     damage::LAWS,
     model::LAWS,

@@ -32,6 +32,8 @@ const SEED_ENV: &str = "RAFT_LOGSTORE_MODEL_SEED";
 /// operation bounds, entries, stable keys and errors are those of the reference, core's
 /// `MemoryBackend`; also after closing and opening.
 ///
+/// What a store need not answer (see `Feature`) is not asked of it.
+///
 /// A failure is shrunk to a minimal sequence. `RAFT_LOGSTORE_MODEL_CASES` sets how many sequences are
 /// tried (64), `RAFT_LOGSTORE_MODEL_SEED` repeats a run.
 pub fn any_operations_match_the_reference(bed: &TestBed<'_>) -> LawResult {
@@ -168,7 +170,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 const GROUPS: [GroupId; 3] = [GroupId(1), GroupId(2), GroupId(u64::MAX)];
-const KEYS: [StableKey; 3] = [
+static KEYS: [StableKey; 3] = [
     StableKey::VOTE,
     StableKey::COMMITTED,
     StableKey::from_static("another"),
@@ -193,6 +195,7 @@ struct Pair {
     // Taken only while reopening.
     session: Option<Session>,
     groups: &'static [GroupId],
+    keys: &'static [StableKey],
     reference: Reference,
     tracker: Tracker,
 }
@@ -205,6 +208,11 @@ impl Pair {
                 &GROUPS
             } else {
                 &GROUPS[..1]
+            },
+            keys: if bed.has(Feature::StableKeys) {
+                &KEYS
+            } else {
+                &KEYS[..1]
             },
             reference: Reference::default(),
             tracker: Tracker::new(),
@@ -232,51 +240,59 @@ impl Pair {
                 bytes,
             } => {
                 let (group, log, bounds) = self.group(group)?;
-                let first = at.index(bounds);
+                let mut first = at.index(bounds);
+                if bounds.is_empty() && !bed.has(Feature::AnyFirstIndex) {
+                    first = bounds.last().unwrap_or(0) + 1;
+                }
                 let payload = |index| payload(index, number, bytes.into());
                 let entries: Vec<Entry> = (first..first + u64::from(count))
                     .map(|index| Entry::new(index, payload(index)))
                     .collect();
                 let expected = self.reference.append(group, entries.clone());
-                self.same(&log, expected, |log| log.append(entries))
+                self.same(bed, &log, expected, |log| log.append(entries))
             }
             Step::AppendWithHole { group } => {
                 let (group, log, bounds) = self.group(group)?;
                 let next = bounds.last().unwrap_or(0) + 1;
                 let entries = vec![Entry::new(next, "before"), Entry::new(next + 2, "after")];
                 let expected = self.reference.append(group, entries.clone());
-                self.same(&log, expected, |log| log.append(entries))
+                self.same(bed, &log, expected, |log| log.append(entries))
             }
             Step::Truncate { group, ref from } => {
                 let (group, log, bounds) = self.group(group)?;
                 let from = from.index(bounds);
                 let expected = self.reference.apply(Op::Truncate { group, from });
-                self.same(&log, expected, |log| log.truncate(from))
+                self.same(bed, &log, expected, |log| log.truncate(from))
             }
             Step::Purge { group, ref up_to } => {
                 let (group, log, bounds) = self.group(group)?;
                 let (up_to, id) = (up_to.index(bounds), Bytes::from(format!("id {number}")));
+                if bounds.floor() >= Some(up_to) && !bed.has(Feature::Refusals) {
+                    return Ok(());
+                }
                 let op = Op::Purge {
                     group,
                     up_to,
                     id: id.clone(),
                 };
                 let expected = self.reference.apply(op);
-                self.same(&log, expected, |log| log.purge(up_to, id))
+                self.same(bed, &log, expected, |log| log.purge(up_to, id))
             }
             Step::Put { group, key, set } => {
                 let (group, log, _) = self.group(group)?;
-                let key = &KEYS[usize::from(key) % KEYS.len()];
+                let key = &self.keys[usize::from(key) % self.keys.len()];
+                let set = set || !bed.has(Feature::StableKeys);
                 let value = set.then(|| Bytes::from(format!("value {number}")));
                 let expected = self.reference.put(group, key, value.clone());
-                self.same(&log, expected, |log| match value {
+                self.same(bed, &log, expected, |log| match value {
                     Some(value) => log.set(key, value),
                     None => log.remove(key),
                 })
             }
+            Step::PutLazy { .. } if !bed.has(Feature::StableKeys) => Ok(()),
             Step::PutLazy { group, key, set } => {
                 let (group, log, _) = self.group(group)?;
-                let key = &KEYS[usize::from(key) % KEYS.len()];
+                let key = &self.keys[usize::from(key) % self.keys.len()];
                 let value = set.then(|| Bytes::from(format!("lazy value {number}")));
                 self.reference.put(group, key, value.clone())?;
                 Ok(log.put_lazy(key, value)?)
@@ -289,7 +305,12 @@ impl Pair {
             } => {
                 let (group, log, bounds) = self.group(group)?;
                 let range = from.index(bounds)..=to.index(bounds);
-                let cap = u64::from(max_bytes);
+                let has_cap = bed.has(Feature::ByteCap);
+                let cap = if has_cap {
+                    u64::from(max_bytes)
+                } else {
+                    u64::MAX
+                };
                 let found = log.read_capped(range.clone(), cap)?;
                 let expected = self
                     .reference
@@ -334,12 +355,14 @@ impl Pair {
     /// The write does what the reference did: it is accepted, or refused with the same kind of error.
     fn same(
         &self,
+        bed: &TestBed<'_>,
         log: &Probe,
         expected: Result<()>,
         write: impl FnOnce(&Probe) -> Submission,
     ) -> LawResult {
         match expected {
             Ok(()) => write(&log.tracked(&self.tracker)).accepted().map(drop),
+            Err(_) if !bed.has(Feature::Refusals) => Ok(()),
             Err(error) => write(log).refused(error.kind()).map(drop),
         }
     }
@@ -356,7 +379,7 @@ impl Pair {
             let expected = memory.read(group, IndexRange::new(..), u64::MAX)?;
             expect_entries(&log.read(..)?, &expected)
                 .map_err(|violation| violation.context(format!("group {group}")))?;
-            for key in KEYS.iter().chain([&StableKey::PURGED]) {
+            for key in self.keys.iter().chain([&StableKey::PURGED]) {
                 let (found, expected) = (log.get(key)?, memory.get(group, key)?);
                 ensure_eq!(found, expected, "stable key {key} of group {group}");
             }

@@ -18,7 +18,8 @@ use crate::{Feature, Law, LawResult, Probe, Setting, TestBed, Tracker};
 pub(crate) const LAWS: &[Law] = &[
     law!(5, purge_drops_the_prefix_and_moves_the_floor, needs [], in VIEWS_AND_MANY),
     law!(5, purge_may_pass_the_last_entry, needs [], in VIEWS),
-    law!(5, purge_never_moves_the_floor_back, needs [], in VIEWS),
+    law!(5, purge_may_leave_a_hole_above_the_floor, needs [Feature::AnyFirstIndex], in VIEWS),
+    law!(5, purge_never_moves_the_floor_back, needs [Feature::Refusals], in VIEWS),
     law!(5, purge_is_valid_while_entries_are_in_flight, needs [], in IN_FLIGHT),
     law!(5, purged_space_is_given_back, needs [Feature::Disk, Feature::Reopen], in &[Setting::LIVE.payload(4096)]),
     law!(10, the_floor_and_its_id_move_together, needs [], in LIVE_REOPENED),
@@ -77,8 +78,6 @@ pub fn purge_may_pass_the_last_entry(bed: &TestBed<'_>) -> LawResult {
     session = bed.settle(session)?;
     let log = session.group(GROUP)?;
     expect_log(&log, Some(40), &[])?;
-    log.append(bed.entries(40..=41, 0))
-        .refused(ErrorKind::Purged)?;
 
     // A log whose entries all lie below.
     log.append(bed.entries(41..=49, 0)).durable()?;
@@ -88,13 +87,27 @@ pub fn purge_may_pass_the_last_entry(bed: &TestBed<'_>) -> LawResult {
     expect_log(&log, Some(1000), &[])?;
     let id = log.get(&StableKey::PURGED)?;
     ensure_eq!(id.as_deref(), Some(&b"id 1000"[..]), "purged");
-    for from in [0, 49, 1000] {
-        log.truncate(from).refused(ErrorKind::Purged)?;
-        log.append(bed.entries(from..=from, 0))
-            .refused(ErrorKind::Purged)?;
-    }
+    // Above the floor it goes on.
+    log.append(bed.entries(1001..=1005, 0)).durable()?;
+    session = bed.settle(session)?;
+    let log = session.group(GROUP)?;
+    expect_log(&log, Some(1000), &bed.entries(1001..=1005, 0))
+}
 
-    // Above the floor it goes on, not necessarily right above.
+/// Law 5. A log that is purged beyond its end goes on anywhere above the floor, not necessarily right
+/// above, as far as indexes go; and what lies below is refused.
+pub fn purge_may_leave_a_hole_above_the_floor(bed: &TestBed<'_>) -> LawResult {
+    let mut session = bed.open()?;
+    let log = session.group(GROUP)?;
+    log.append(bed.entries(41..=49, 0)).durable()?;
+    log.purge(1000, "id 1000").durable()?;
+    if bed.has(Feature::Refusals) {
+        for from in [0, 49, 1000] {
+            log.truncate(from).refused(ErrorKind::Purged)?;
+            log.append(bed.entries(from..=from, 0))
+                .refused(ErrorKind::Purged)?;
+        }
+    }
     log.append(bed.entries(1003..=1005, 0)).durable()?;
     // A purge below the first entry moves the floor alone.
     log.purge(1001, "id 1001").durable()?;
@@ -103,8 +116,10 @@ pub fn purge_may_pass_the_last_entry(bed: &TestBed<'_>) -> LawResult {
     expect_log(&log, Some(1001), &bed.entries(1003..=1005, 0))?;
 
     // As far as indexes go.
-    log.purge(MAX_INDEX + 1, "too far")
-        .refused(ErrorKind::TooLarge)?;
+    if bed.has(Feature::Refusals) {
+        log.purge(MAX_INDEX + 1, "too far")
+            .refused(ErrorKind::TooLarge)?;
+    }
     log.purge(MAX_INDEX, "the end").durable()?;
     session = bed.settle(session)?;
     expect_log(&session.group(GROUP)?, Some(MAX_INDEX), &[])

@@ -1,26 +1,28 @@
 //! What a read returns, also while the log is being rewritten.
 
 use std::ops::{Bound, RangeBounds};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
-use raft_logstore_core::{Bounds, Entry, GroupId, MAX_INDEX};
+use bytes::Bytes;
+use raft_logstore_core::{Entry, GroupId, MAX_INDEX};
 
+use super::history::{History, State, stamp, stamped};
 use super::log::append_many;
 use crate::expect::expect_entries;
 use crate::law::law;
 use crate::payload::{Mix, payload};
-use crate::setting::{PAYLOADS, VIEWS_AND_MANY};
+use crate::setting::{LIVE, PAYLOADS, VIEWS, VIEWS_AND_MANY};
 use crate::violation::ensure;
-use crate::{Law, LawResult, Probe, Setting, TestBed};
+use crate::{Feature, Law, LawResult, Probe, Setting, TestBed};
 
 pub(crate) const LAWS: &[Law] = &[
     law!(7, reads_are_atomic_and_whole, needs [], in &[Setting::LIVE, Setting::COLD]),
     law!(7, reads_honour_every_kind_of_range, needs [], in VIEWS_AND_MANY),
-    law!(7, reads_honour_their_byte_cap, needs [], in PAYLOADS),
+    law!(7, reads_honour_their_byte_cap, needs [Feature::ByteCap], in PAYLOADS),
+    law!(7, capped_reads_find_a_prefix_of_at_least_one, needs [], in VIEWS),
+    law!(7, every_form_of_a_range_reads_the_same, needs [Feature::RangeForms], in LIVE),
 ];
 
 const GROUP: GroupId = GroupId(1);
@@ -55,85 +57,12 @@ pub fn reads_are_atomic_and_whole(bed: &TestBed<'_>) -> LawResult {
     })
 }
 
-/// A state the log was in: which generation wrote each entry.
-#[derive(Clone, Default)]
-struct State {
-    floor: Option<u64>,
-    first: u64,
-    generations: Vec<u64>,
-}
-
-impl State {
-    fn end(&self) -> u64 {
-        self.first + self.generations.len() as u64
-    }
-
-    fn bounds(&self) -> LawResult<Bounds> {
-        let entries = (!self.generations.is_empty()).then(|| (self.first, self.end() - 1));
-        Ok(Bounds::new(self.floor, entries)?)
-    }
-
-    /// Whether reading `first..last` in this state finds these entries, as pairs of index and
-    /// generation.
-    fn reads(&self, first: u64, last: u64, found: &[(u64, u64)]) -> bool {
-        let (first, last) = (first.max(self.first), last.min(self.end()));
-        let generation = |index: u64| self.generations[(index - self.first) as usize];
-        found.len() as u64 == last.saturating_sub(first)
-            && found
-                .iter()
-                .zip(first..)
-                .all(|(&found, index)| found == (index, generation(index)))
-    }
-}
-
-/// The states the log went through, and how many of them are certainly visible.
-struct History {
-    states: Mutex<Vec<Arc<State>>>,
-    visible: AtomicUsize,
-}
-
-impl History {
-    fn new() -> Self {
-        let empty = State {
-            first: 1,
-            ..State::default()
-        };
-        Self {
-            states: Mutex::new(vec![Arc::new(empty)]),
-            visible: AtomicUsize::new(0),
-        }
-    }
-
-    /// Does a write that brings the log into `next`.
-    fn write(&self, next: &State, write: impl FnOnce() -> LawResult) -> LawResult {
-        let number = {
-            let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-            states.push(Arc::new(next.clone()));
-            states.len() - 1
-        };
-        write()?;
-        self.visible.store(number, Ordering::SeqCst);
-        Ok(())
-    }
-
-    /// Does a read, and returns with its result the states it may show.
-    fn read<T>(&self, read: impl FnOnce() -> LawResult<T>) -> LawResult<(T, Vec<Arc<State>>)> {
-        let oldest = self.visible.load(Ordering::SeqCst);
-        let found = read()?;
-        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok((found, states[oldest..].to_vec()))
-    }
-}
-
 /// Appends, replaces and purges for up to a second and a half, waiting for the disk now and then.
 fn rewrite(log: &Probe, history: &History, stop: &AtomicBool) -> LawResult {
     const PAYLOAD: usize = 64;
     let started = Instant::now();
     let mut random = Mix::new(11);
-    let mut state = State {
-        first: 1,
-        ..State::default()
-    };
+    let mut state = State::new();
     for generation in 1..=10_000 {
         if stop.load(Ordering::SeqCst) || started.elapsed() > Duration::from_millis(1500) {
             break;
@@ -156,10 +85,8 @@ fn rewrite(log: &Probe, history: &History, stop: &AtomicBool) -> LawResult {
             Ok(())
         })?;
         if state.generations.len() > 300 {
-            let purged = 100 + random.below(100);
-            state.generations.drain(..purged as usize);
-            let floor = state.first + purged - 1;
-            (state.floor, state.first) = (Some(floor), floor + 1);
+            let floor = state.first + 99 + random.below(100);
+            state.purge(floor + 1);
             history.write(&state, || log.purge(floor, "id").accepted().map(drop))?;
         }
         if let Some(append) = last_append.filter(|_| generation % 4 == 0) {
@@ -172,10 +99,9 @@ fn rewrite(log: &Probe, history: &History, stop: &AtomicBool) -> LawResult {
 fn read_against(log: &Probe, history: &History, stop: &AtomicBool, seed: u64) -> LawResult {
     let mut random = Mix::new(seed);
     loop {
-        let (bounds, states) = history.read(|| Ok(log.bounds()?))?;
-        let mut known = states.iter().map(|state| state.bounds());
+        let (bounds, moment) = history.read(|| Ok(log.bounds()?))?;
         ensure!(
-            known.any(|known| known.is_ok_and(|known| known == bounds)),
+            moment.any(|state| state.bounds().is_ok_and(|known| known == bounds)),
             "bounds {bounds:?}, which the log never had while they were read"
         );
 
@@ -185,7 +111,7 @@ fn read_against(log: &Probe, history: &History, stop: &AtomicBool, seed: u64) ->
             first = bounds.first().unwrap_or(1).saturating_sub(20) + random.below(300);
             end = first + 1 + random.below(200);
         }
-        let (found, states) = history.read(|| Ok(log.read(first..end)?))?;
+        let (found, moment) = history.read(|| Ok(log.read(first..end)?))?;
         let found: Vec<(u64, u64)> = found.iter().map(stamp).collect::<LawResult<_>>()?;
         for pair in found.windows(2) {
             ensure!(
@@ -196,45 +122,18 @@ fn read_against(log: &Probe, history: &History, stop: &AtomicBool, seed: u64) ->
             );
         }
         ensure!(
-            states.iter().any(|state| state.reads(first, end, &found)),
+            moment.any(|state| state.reads(first, end, &found)),
             "read {first}..{end} found a log that never was while it was read: {} entries, from {:?} \
-             to {:?} (index, generation); the log went through {} states meanwhile, the last with \
-             {:?}",
+             to {:?} (index, generation); it had the states number {:?} meanwhile",
             found.len(),
             found.first(),
             found.last(),
-            states.len(),
-            states.last().map(|state| state.bounds())
+            moment.numbers()
         );
         if stop.load(Ordering::SeqCst) {
             return Ok(());
         }
     }
-}
-
-/// An entry that says which generation wrote it.
-fn stamped(index: u64, generation: u64, bytes: usize) -> Entry {
-    let mut stamped = BytesMut::with_capacity(16 + bytes);
-    stamped.put_u64(index);
-    stamped.put_u64(generation);
-    stamped.extend_from_slice(&payload(index, generation, bytes));
-    Entry::new(index, stamped.freeze())
-}
-
-/// Index and generation of a stamped entry.
-fn stamp(entry: &Entry) -> LawResult<(u64, u64)> {
-    let generation = entry.payload.get(8..16).map_or(Ok(0), super::number)?;
-    let written = stamped(
-        entry.index,
-        generation,
-        entry.payload.len().saturating_sub(16),
-    );
-    ensure!(
-        *entry == written,
-        "entry {} holds bytes that were never written",
-        entry.index
-    );
-    Ok((entry.index, generation))
 }
 
 /// Law 7. Included, excluded and open ends, on every side of the floor, the first and the last entry:
@@ -343,6 +242,60 @@ pub fn reads_honour_their_byte_cap(bed: &TestBed<'_>) -> LawResult {
         expect_entries(&log.read_capped(..4, cap)?, &[])?;
     }
     in_flight.durable()
+}
+
+/// Law 7. A read with a cap returns the first entries of its range, without a hole, and at least one if
+/// there is any, whatever the cap.
+///
+/// This is what is left of the byte cap where an interface limits reads by itself: openraft's
+/// `limited_get_log_entries` must not be empty for a range that is not.
+pub fn capped_reads_find_a_prefix_of_at_least_one(bed: &TestBed<'_>) -> LawResult {
+    let last = bed.setting().entries;
+    let session = bed.open()?;
+    let log = session.group(GROUP)?;
+    append_many(bed, &log, 1..=last - 5, 0)?;
+    log.purge(10, "id 10").durable()?;
+    let in_flight = log.append(bed.entries(last - 4..=last, 0)).accepted()?;
+
+    let session = bed.settle(session)?;
+    let log = session.group(GROUP)?;
+    for cap in [0, 1, 100, u64::MAX - 1] {
+        for first in 11..=last {
+            for end in [first, last.min(first + 7), last] {
+                let entries = bed.entries(first..=end, 0);
+                let found = log.read_capped(first..=end, cap)?;
+                let context = format!("read of {first}..={end}, cap {cap}");
+                ensure!(!found.is_empty(), "{context}: found nothing");
+                let count = found.len().min(entries.len());
+                expect_entries(&found, &entries[..count])
+                    .map_err(|broken| broken.context(context))?;
+            }
+        }
+    }
+    in_flight.durable()
+}
+
+/// Law 7. Whatever the form in which a range is given, and the way in which it is read, the entries are
+/// the same.
+///
+/// An interface that takes `RangeBounds`, as openraft's does, promises every form of them. Its own suite
+/// never begins a range behind an excluded index.
+pub fn every_form_of_a_range_reads_the_same(bed: &TestBed<'_>) -> LawResult {
+    let last = bed.setting().entries;
+    let session = bed.open()?;
+    let log = session.group(GROUP)?;
+    append_many(bed, &log, 1..=last, 0)?;
+    log.purge(10, "id 10").durable()?;
+    for from in [11, 12, 30, last] {
+        let ends = [from, from + 1, last - 1, last, last + 1, u64::MAX];
+        for to in ends.into_iter().filter(|to| *to >= from) {
+            let entries = bed.entries(from..=to.min(last), 0);
+            for (form, found) in session.read_in_every_form(from, to)? {
+                expect_entries(&found, &entries).map_err(|broken| broken.context(form))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn filled(index: u64, bytes: usize) -> Bytes {

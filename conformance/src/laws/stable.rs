@@ -17,11 +17,14 @@ use crate::{Feature, Law, LawResult, Probe, Setting, Submission, TestBed};
 pub(crate) const LAWS: &[Law] = &[
     law!(8, a_vote_is_durable_when_saved, needs [], in &[Setting::REOPENED]),
     law!(8, a_vote_is_ordered_with_the_log, needs [Feature::CommitControl], in LIVE),
-    law!(8, truncate_and_purge_touch_no_stable_key, needs [], in VIEWS),
+    law!(8, truncate_and_purge_keep_the_vote, needs [], in VIEWS),
+    law!(8, truncate_and_purge_keep_what_is_committed, needs [Feature::Committed], in VIEWS),
+    law!(8, truncate_and_purge_touch_no_stable_key, needs [Feature::StableKeys, Feature::Refusals, Feature::AnyFirstIndex], in VIEWS),
     law!(8, readers_see_the_newest_vote, needs [], in IN_FLIGHT),
-    law!(9, committed_is_lazy_and_never_ahead_of_the_log, needs [Feature::Reopen], in VIEWS),
-    law!(9, committed_starts_no_commit_of_its_own, needs [Feature::CommitControl], in LIVE),
-    law!(9, committed_is_never_committed_ahead_of_the_log, needs [Feature::CommitControl], in LIVE),
+    law!(9, committed_is_lazy_and_never_ahead_of_the_log, needs [Feature::Reopen, Feature::Committed], in VIEWS),
+    law!(9, committed_can_be_removed, needs [Feature::StableKeys], in VIEWS),
+    law!(9, committed_starts_no_commit_of_its_own, needs [Feature::CommitControl, Feature::Committed], in LIVE),
+    law!(9, committed_is_never_committed_ahead_of_the_log, needs [Feature::CommitControl, Feature::Committed], in LIVE),
 ];
 
 const GROUP: GroupId = GroupId(1);
@@ -107,6 +110,53 @@ pub fn a_vote_is_ordered_with_the_log(bed: &TestBed<'_>) -> LawResult {
         Some(value(rounds)),
         "vote after the commit of the next one failed"
     );
+    Ok(())
+}
+
+/// Law 8. Truncating and purging lose no vote.
+///
+/// Stores that keep the vote among the entries delete a range too much; openraft's own suite does not
+/// look.
+pub fn truncate_and_purge_keep_the_vote(bed: &TestBed<'_>) -> LawResult {
+    around_truncates_and_purges(bed, &StableKey::VOTE, |log| {
+        log.set(&StableKey::VOTE, value(4)).durable()
+    })
+}
+
+/// Law 8. Truncating what is not committed, and purging what is, changes nothing about `committed`.
+///
+/// A node that forgets it applies nothing when it starts, until it hears from a leader.
+pub fn truncate_and_purge_keep_what_is_committed(bed: &TestBed<'_>) -> LawResult {
+    around_truncates_and_purges(bed, &StableKey::COMMITTED, |log| {
+        Ok(log.put_lazy(&StableKey::COMMITTED, Some(value(4)))?)
+    })
+}
+
+/// A key that is set to the number of an entry stays, whatever happens to the entries around it.
+fn around_truncates_and_purges(
+    bed: &TestBed<'_>,
+    key: &StableKey,
+    set: fn(&Probe) -> LawResult,
+) -> LawResult {
+    let mut session = bed.open()?;
+    let log = session.group(GROUP)?;
+    log.append(bed.entries(1..=20, 0)).durable()?;
+    set(&log)?;
+    type Step = fn(&Probe) -> Submission;
+    let steps: [(&str, Step); 6] = [
+        ("truncate inside", |log| log.truncate(16)),
+        ("truncate beyond the end", |log| log.truncate(17)),
+        ("purge below", |log| log.purge(2, "id 2")),
+        ("purge up to it", |log| log.purge(4, "id 4")),
+        ("truncate all", |log| log.truncate(5)),
+        ("purge beyond the end", |log| log.purge(50, "id 50")),
+    ];
+    for (step, write) in steps {
+        write(&session.group(GROUP)?).durable()?;
+        session = bed.settle(session)?;
+        let found = session.group(GROUP)?.get(key)?;
+        ensure_eq!(found, Some(value(4)), "{key} after {step}");
+    }
     Ok(())
 }
 
@@ -263,36 +313,39 @@ pub fn committed_is_lazy_and_never_ahead_of_the_log(bed: &TestBed<'_>) -> LawRes
             "last index, with committed at {round}"
         );
     }
-    // Alone, and as a removal.
+    // Alone.
+    let log = session.group(GROUP)?;
+    log.append(bed.entries(6..=6, 0)).durable()?;
+    session = bed.reopen(session)?;
     session
         .group(GROUP)?
-        .put_lazy(&StableKey::COMMITTED, Some(value(2)))?;
+        .put_lazy(&StableKey::COMMITTED, Some(value(6)))?;
     session = bed.reopen(session)?;
-    let committed = session.group(GROUP)?.get(&StableKey::COMMITTED)?;
-    ensure_eq!(committed, Some(value(2)), "committed, written alone");
-    session
-        .group(GROUP)?
-        .put_lazy(&StableKey::COMMITTED, None)?;
-    ensure_eq!(
-        session.group(GROUP)?.get(&StableKey::COMMITTED)?,
-        None,
-        "committed, removed"
-    );
-    session = bed.reopen(session)?;
-    ensure_eq!(
-        session.group(GROUP)?.get(&StableKey::COMMITTED)?,
-        None,
-        "committed, removed"
-    );
+    let log = session.group(GROUP)?;
+    let committed = log.get(&StableKey::COMMITTED)?;
+    ensure_eq!(committed, Some(value(6)), "committed, written alone");
 
     // Dropped, not closed: it may be lost, but it does not run ahead.
-    let log = session.group(GROUP)?;
-    for round in 6..=100 {
+    for round in 7..=100 {
         log.append(bed.entries(round..=round, 0)).accepted()?;
         log.put_lazy(&StableKey::COMMITTED, Some(value(round)))?;
     }
     drop(session);
     committed_is_not_ahead_after_an_end(bed)
+}
+
+/// Law 9. `committed` can be taken back, lazily as it is written.
+pub fn committed_can_be_removed(bed: &TestBed<'_>) -> LawResult {
+    let session = bed.open()?;
+    let log = session.group(GROUP)?;
+    log.put_lazy(&StableKey::COMMITTED, Some(value(1)))?;
+    log.put_lazy(&StableKey::COMMITTED, None)?;
+    let found = log.get(&StableKey::COMMITTED)?;
+    ensure_eq!(found, None, "committed, removed");
+    let session = bed.settle(session)?;
+    let found = session.group(GROUP)?.get(&StableKey::COMMITTED)?;
+    ensure_eq!(found, None, "committed, removed");
+    Ok(())
 }
 
 fn committed_is_not_ahead_after_an_end(bed: &TestBed<'_>) -> LawResult {

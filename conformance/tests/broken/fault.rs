@@ -45,9 +45,9 @@ faults! {
     /// Completions fire when the write is accepted.
     CompletesEarly => ["completions_fire_once_in_order_after_durability", "no_completion_fires_before_its_commit", "writes_are_visible_before_they_are_durable"],
     /// What is refused is completed with `Ok`.
-    RefusalCompletesOk => ["refused_writes_fire_their_completion"],
+    RefusalCompletesOk => ["refused_writes_fire_their_completion", "a_truncate_below_the_floor_is_refused"],
     /// A range is read in two halves, with time between them.
-    TornReads => ["reads_are_atomic_and_whole"],
+    TornReads => ["reads_are_atomic_and_whole", "every_write_takes_effect_at_one_moment"],
     /// A handle reads the log as it was when it read first.
     FrozenReader => ["appended_entries_are_visible_at_once"],
     /// The last index of a range is left out.
@@ -55,9 +55,9 @@ faults! {
     /// The byte cap is not looked at.
     CapIgnored => ["reads_honour_their_byte_cap", "any_operations_match_the_reference"],
     /// An entry larger than the cap is not returned.
-    CapReturnsNothing => ["reads_honour_their_byte_cap", "any_operations_match_the_reference"],
+    CapReturnsNothing => ["reads_honour_their_byte_cap", "any_operations_match_the_reference", "capped_reads_find_a_prefix_of_at_least_one"],
     /// A purge beyond the last entry stops there.
-    PurgeStopsAtLast => ["purge_may_pass_the_last_entry", "purge_is_valid_while_entries_are_in_flight"],
+    PurgeStopsAtLast => ["purge_may_pass_the_last_entry", "purge_is_valid_while_entries_are_in_flight", "purge_may_leave_a_hole_above_the_floor"],
     /// A purge below the floor takes it back.
     FloorGoesBack => ["purge_never_moves_the_floor_back", "any_operations_match_the_reference"],
     /// A purge stores the id of the one before.
@@ -65,21 +65,21 @@ faults! {
     /// What is purged stays on disk.
     SpaceNeverGivenBack => ["purged_space_is_given_back"],
     /// The vote is kept in memory.
-    VoteInMemory => ["a_vote_is_durable_when_saved", "state_survives_reopen"],
+    VoteInMemory => ["a_vote_is_durable_when_saved", "state_survives_reopen", "every_stable_key_survives_reopen"],
     /// A vote is written before the appends that were submitted before it.
     VoteOvertakesLog => ["a_vote_is_ordered_with_the_log"],
     /// Truncating loses the vote.
-    TruncateLosesVote => ["truncate_and_purge_touch_no_stable_key", "any_operations_match_the_reference"],
+    TruncateLosesVote => ["truncate_and_purge_touch_no_stable_key", "any_operations_match_the_reference", "truncate_and_purge_keep_the_vote"],
     /// Purging loses the vote.
-    PurgeLosesVote => ["truncate_and_purge_touch_no_stable_key", "any_operations_match_the_reference"],
+    PurgeLosesVote => ["truncate_and_purge_touch_no_stable_key", "any_operations_match_the_reference", "truncate_and_purge_keep_the_vote"],
     /// A handle reads the vote as it was when it read first.
     FrozenVote => ["readers_see_the_newest_vote"],
     /// Lazy writes are not written at all.
-    LazyIsNever => ["committed_is_lazy_and_never_ahead_of_the_log"],
+    LazyIsNever => ["committed_is_lazy_and_never_ahead_of_the_log", "truncate_and_purge_keep_what_is_committed"],
     /// Lazy writes are synced.
     LazyIsSynced => ["committed_starts_no_commit_of_its_own"],
     /// Lazy writes go to a place of their own, at once.
-    LazyAhead => ["committed_is_never_committed_ahead_of_the_log"],
+    LazyAhead => ["committed_is_never_committed_ahead_of_the_log", "committed_can_be_removed"],
     /// All groups share their stable keys.
     GroupsShareKeys => ["groups_are_isolated"],
     /// A dropped group keeps its vote.
@@ -94,6 +94,12 @@ faults! {
     NoLock => ["a_second_open_is_refused"],
     /// Looking at a store leaves the engine's lock file behind.
     InspectionLeavesAFile => ["looking_at_a_store_changes_nothing"],
+    /// For a moment after a truncate, reads answer from a cache that still holds what it dropped.
+    StaleAfterTruncate => ["every_write_takes_effect_at_one_moment"],
+    /// A purge takes the entries first, and moves the floor a moment later.
+    FloorMovesLate => ["every_write_takes_effect_at_one_moment"],
+    /// Dropping a group takes its entries first, and the rest a moment later.
+    DroppedInParts => ["a_group_is_dropped_at_one_moment"],
     /// An excluded start of a range is read as an included one.
     RangeStartOneEarly => ["reads_honour_every_kind_of_range"],
     /// A range without a start is an error.

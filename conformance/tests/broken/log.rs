@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -112,6 +112,9 @@ impl LogStore for BrokenLog {
         let entries = bounds.first().zip(bounds.last());
         if self.is_gone() {
             return Bounds::new(bounds.floor(), None);
+        }
+        if let Some(late) = self.shared.late_bounds.lock().unwrap().get(&self.group) {
+            return Ok(*late);
         }
         match self.shared.fault {
             Fault::EmptyLogIsAnError if bounds.is_empty() => {
@@ -252,6 +255,19 @@ impl LogStore for BrokenLog {
                     .read(IndexRange::new(first..last), max_bytes)
                     .await
             }
+            Fault::StaleAfterTruncate => {
+                let mut found = self.inner.read(range, max_bytes).await?;
+                let stale = self.shared.stale.lock().unwrap();
+                if let Some((at, dropped)) = stale.get(&self.group)
+                    && at.elapsed() < Duration::from_micros(500)
+                {
+                    for entry in &mut found {
+                        let cached = dropped.iter().find(|cached| cached.index == entry.index);
+                        *entry = cached.unwrap_or(entry).clone();
+                    }
+                }
+                Ok(found)
+            }
             Fault::CapIgnored => self.inner.read(range, u64::MAX).await,
             Fault::CapReturnsNothing => {
                 let found = self.inner.read(range, max_bytes).await?;
@@ -271,6 +287,11 @@ impl LogStore for BrokenLog {
         } else {
             from
         };
+        if self.has(Fault::StaleAfterTruncate) {
+            let dropped = self.inner.read(IndexRange::new(from..), u64::MAX).await?;
+            let mut stale = self.shared.stale.lock().unwrap();
+            stale.insert(self.group, (Instant::now(), dropped));
+        }
         self.forgive(self.inner.truncate(from, self.completion(done)).await)?;
         if self.has(Fault::TruncateResetsFloor) && self.inner.bounds().await?.is_empty() {
             self.shared.reset.lock().unwrap().insert(self.group);
@@ -299,6 +320,10 @@ impl LogStore for BrokenLog {
                 done.complete(Err(error.clone()));
                 return Err(error);
             }
+            Fault::FloorMovesLate => {
+                let mut late = self.shared.late_bounds.lock().unwrap();
+                late.insert(self.group, bounds);
+            }
             _ => {}
         }
         self.forgive(self.inner.purge(up_to, id, self.completion(done)).await)?;
@@ -307,6 +332,10 @@ impl LogStore for BrokenLog {
             self.inner
                 .put(committed, None, Completion::ignore())
                 .await?;
+        }
+        if self.has(Fault::FloorMovesLate) {
+            thread::sleep(Duration::from_micros(300));
+            self.shared.late_bounds.lock().unwrap().remove(&self.group);
         }
         self.lose_vote(Fault::PurgeLosesVote).await
     }

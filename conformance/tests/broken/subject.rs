@@ -3,7 +3,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_executor::block_on;
@@ -11,7 +12,7 @@ use raft_logstore_conformance::{
     CommitControl, ControlledSubject, Feature, InspectedSubject, Log, OpenStore, StoreSubject,
     Subject,
 };
-use raft_logstore_core::{Completion, Entry, GroupId, Result, StableKey};
+use raft_logstore_core::{Bounds, Completion, Entry, GroupId, Result, StableKey};
 use raft_logstore_pipeline::Inspection;
 
 use super::Fault;
@@ -59,6 +60,8 @@ impl BrokenSubject {
                 skipped: Mutex::default(),
                 reset: Mutex::default(),
                 in_flight: Arc::default(),
+                stale: Mutex::default(),
+                late_bounds: Mutex::default(),
             }),
             handles: Mutex::default(),
         })
@@ -151,6 +154,10 @@ pub(super) struct Shared {
     pub(super) reset: Mutex<BTreeSet<GroupId>>,
     /// The writes that have not completed, for `OnlyLastCompletionFires`.
     in_flight: Arc<AtomicU64>,
+    /// What the last truncate of a group dropped, and when, for `StaleAfterTruncate`.
+    pub(super) stale: Mutex<BTreeMap<GroupId, (Instant, Vec<Entry>)>>,
+    /// The bounds before a purge that is under way, for `FloorMovesLate`.
+    pub(super) late_bounds: Mutex<BTreeMap<GroupId, Bounds>>,
 }
 
 impl Shared {
@@ -186,8 +193,8 @@ impl Shared {
             Fault::ThreadPerAppend => {
                 let number = self.writes.fetch_add(1, Ordering::SeqCst);
                 Completion::new(move |result| {
-                    std::thread::spawn(move || {
-                        std::thread::sleep(Duration::from_millis(number % 3 * 5));
+                    thread::spawn(move || {
+                        thread::sleep(Duration::from_millis(number % 3 * 5));
                         done.complete(result);
                     });
                 })
@@ -245,6 +252,12 @@ impl OpenStore for BrokenStore {
     fn drop_group(&self, id: GroupId) -> Result<()> {
         let log = self.inner.group(id)?;
         let vote = block_on(log.get(&StableKey::VOTE))?;
+        if self.shared.fault == Fault::DroppedInParts
+            && let Some(first) = block_on(log.bounds())?.first()
+        {
+            block_on(log.truncate(first, Completion::ignore()))?;
+            thread::sleep(Duration::from_micros(300));
+        }
         self.inner.drop_group(id)?;
         match self.shared.fault {
             Fault::DropKeepsVote => block_on(log.put(&StableKey::VOTE, vote, Completion::ignore())),

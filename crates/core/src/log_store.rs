@@ -9,7 +9,8 @@ use crate::{Bounds, Completion, Entry, IndexRange, Result};
 ///
 /// Object-safe and independent of any async runtime. Handles may be used from many tasks at once;
 /// writes take effect in the order in which their calls return, and each is visible to every handle
-/// from then on, durable or not.
+/// from then on, durable or not: each takes effect at one moment for everything it changes (law
+/// `every_write_takes_effect_at_one_moment`).
 ///
 /// # Writing
 ///
