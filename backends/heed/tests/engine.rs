@@ -582,7 +582,7 @@ fn a_map_that_cannot_grow_is_an_error_and_reads_go_on() {
 fn a_full_disk_fails_the_commit_and_loses_nothing_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
+        .args(["-t", "tmpfs", "-o", "size=7m", "tmpfs"])
         .arg(dir.path())
         .status();
     if !mounted.is_ok_and(|status| status.success()) {
@@ -592,7 +592,7 @@ fn a_full_disk_fails_the_commit_and_loses_nothing_acknowledged() {
     let _unmount = Unmount(dir.path().to_owned());
     let config = HeedConfig::default();
     config.create(dir.path()).unwrap();
-    for (bytes, grown) in [(3000, "size=8m"), (100_000, "size=16m")] {
+    for (bytes, grown) in [(3000, "size=12m"), (100_000, "size=24m")] {
         let backend = config.open(dir.path()).unwrap();
         let mut last = backend.bounds(GROUP).unwrap().last().unwrap_or(0);
         let error = loop {

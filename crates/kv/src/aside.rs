@@ -15,15 +15,14 @@ pub fn keep_aside(
     dir: &Path,
     name: &str,
 ) -> io::Result<PathBuf> {
-    let (mut copy, path) = (1u32..)
-        .map(|number| {
-            let path = dir.join(format!("{name}.{number}"));
-            File::create_new(&path).map(|copy| (copy, path))
-        })
-        .find(|created| {
-            !matches!(created, Err(error) if error.kind() == io::ErrorKind::AlreadyExists)
-        })
-        .expect("the numbers do not end before the disk does")?;
+    let mut number = 1u64;
+    let (mut copy, path) = loop {
+        let path = dir.join(format!("{name}.{number}"));
+        match File::create_new(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            created => break (created?, path),
+        }
+    };
     file.seek(SeekFrom::Start(bytes.start))?;
     io::copy(&mut file.take(bytes.end - bytes.start), &mut copy)?;
     copy.sync_all()?;
