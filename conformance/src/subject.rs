@@ -110,6 +110,8 @@ pub enum Feature {
     /// A refusal to open because of damage that leaves every other file as it was, so that all is there again
     /// once the damage is undone.
     UntouchedRest,
+    /// An error, not the end of the process, where the disk cannot be read.
+    ReadErrors,
     /// Answers to writes that Raft never makes: an error for a gap, an overlap or what is purged;
     /// nothing for a purge at or below the floor.
     Refusals,

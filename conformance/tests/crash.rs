@@ -24,12 +24,12 @@ mod linux {
     use libtest_mimic::{Arguments, Completion, Failed, Trial};
     use raft_logstore_conformance::StoreSubject;
     use raft_logstore_conformance::crash::{
-        self, Call, FaultKind, FaultPlan, FaultRule, Report, Sweep, Target,
+        self, Call, Cut, FaultKind, FaultPlan, FaultRule, Report, Sweep, Target,
     };
 
     use crate::toy::{Flaw, Toy};
 
-    const FLAWS: [Flaw; 10] = [
+    const FLAWS: [Flaw; 16] = [
         Flaw::None,
         Flaw::NeverSyncs,
         Flaw::AcknowledgesFirst,
@@ -40,6 +40,12 @@ mod linux {
         Flaw::IgnoresFailedSyncs,
         Flaw::PanicsWhenTorn,
         Flaw::RefusesWhenTorn,
+        Flaw::RetriesFailedSyncs,
+        Flaw::AcknowledgesWhenFull,
+        Flaw::AppendsBehindTorn,
+        Flaw::IgnoresShortWrites,
+        Flaw::PanicsOnReadErrors,
+        Flaw::RefusesHalfMade,
     ];
 
     fn target(flaw: Flaw) -> Target {
@@ -64,7 +70,7 @@ mod linux {
         if let Some(code) = crash::serve(&targets) {
             return code;
         }
-        let trials = vec![
+        let mut trials = vec![
             trial("a_sound_store_survives_every_crash", || {
                 let report = sweep(Flaw::None)?;
                 ensure(report.passed() && report.ok == report.images, &report)?;
@@ -164,7 +170,26 @@ mod linux {
                     &report,
                 )
             }),
+            cut_trial("a_sound_store_survives_cuts_of_a_real_ext4", || {
+                let report = cuts().run(&target(Flaw::None))?;
+                ensure(report.ok == 12 && report.images == 12, &report)
+            }),
+            cut_trial(
+                "a_store_that_never_syncs_is_lost_when_a_real_ext4_is_cut",
+                || {
+                    let report = cuts().run(&target(Flaw::NeverSyncs))?;
+                    ensure(!report.passed() && report.lost > 6, &report)
+                },
+            ),
         ];
+        let sound = crash::FAULT_LAWS.iter().map(|law| {
+            trial(&format!("a_sound_store_keeps::{}", law.name), || {
+                law.check(&target(Flaw::None))
+                    .map_err(|violation| violation.to_string().into())
+            })
+        });
+        trials.extend(sound);
+        trials.extend(BROKEN.map(|(flaw, law)| broken(flaw, law)));
         libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
     }
 
@@ -205,8 +230,65 @@ mod linux {
         })
     }
 
+    /// Stores that a disk which fails shows to be broken, and the law that they break.
+    const BROKEN: [(Flaw, &str); 8] = [
+        (Flaw::IgnoresFailedSyncs, "a_failed_sync_poisons_the_store"),
+        (Flaw::RetriesFailedSyncs, "a_failed_sync_poisons_the_store"),
+        (Flaw::AppendsBehindTorn, "a_failed_write_poisons_the_store"),
+        (Flaw::IgnoresShortWrites, "a_short_write_loses_nothing"),
+        (
+            Flaw::PanicsOnReadErrors,
+            "a_failed_read_is_a_typed_error_or_harmless",
+        ),
+        (
+            Flaw::AcknowledgesWhenFull,
+            "a_full_disk_loses_nothing_and_space_revives_the_store",
+        ),
+        (
+            Flaw::PanicsWhenTorn,
+            "power_loss_during_recovery_loses_nothing",
+        ),
+        (
+            Flaw::RefusesHalfMade,
+            "power_loss_during_the_first_open_leaves_nothing_or_a_store",
+        ),
+    ];
+
+    fn broken(flaw: Flaw, law: &'static str) -> Trial {
+        trial(&format!("{law}::catches_{flaw:?}"), move || {
+            let law = crash::FAULT_LAWS.iter().find(|known| known.name == law);
+            let law = law.ok_or("there is no such law")?;
+            match law.check(&target(flaw)) {
+                Err(violation) => {
+                    println!("{flaw:?}: {violation}");
+                    Ok(())
+                }
+                Ok(()) => Err("the law holds".into()),
+            }
+        })
+    }
+
+    fn cuts() -> Cut {
+        Cut {
+            cuts: 12,
+            ..Cut::default()
+        }
+    }
+
     fn trial(name: &str, check: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
-        Trial::ignorable_test(name, move || match crash::unavailable() {
+        trial_unless(crash::unavailable, name, check)
+    }
+
+    fn cut_trial(name: &str, check: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+        trial_unless(crash::cut_unavailable, name, check)
+    }
+
+    fn trial_unless(
+        unavailable: fn() -> Option<String>,
+        name: &str,
+        check: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+    ) -> Trial {
+        Trial::ignorable_test(name, move || match unavailable() {
             Some(reason) if crash::is_required() => Err(io::Error::other(reason).into()),
             Some(reason) => Ok(Completion::ignored_with(reason)),
             None => check().map(|()| Completion::Completed),

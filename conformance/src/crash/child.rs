@@ -4,10 +4,12 @@ use std::env;
 use std::io::{self, Write};
 use std::process::{Command, ExitCode, Stdio};
 
+use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::checker::{self, CheckerTask};
+use super::cut::{self, CutterTask};
 use super::panics::Panics;
 use super::target::Target;
 use super::writer::{self, WriterTask};
@@ -30,6 +32,7 @@ pub(super) struct Task {
 pub(super) enum Role {
     Writer(WriterTask),
     Checker(CheckerTask),
+    Cutter(CutterTask),
 }
 
 impl Task {
@@ -68,12 +71,15 @@ fn work(targets: &[Target], Task { target, role }: Task) -> io::Result<()> {
         .iter()
         .find(|known| known.name() == target)
         .ok_or_else(|| io::Error::other(format!("there is no target {target:?}")))?;
+    // However the program ends, nothing that it started goes on.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     let panics = Panics::note();
     let mut done = Ok(());
     target.subject().within(&mut || {
         done = match &role {
             Role::Writer(task) => writer::run(target, task, &panics),
             Role::Checker(task) => checker::run(target, task, &panics),
+            Role::Cutter(task) => cut::run(target, task),
         };
     });
     done

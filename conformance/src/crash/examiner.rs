@@ -54,17 +54,27 @@ impl<'a> Examiner<'a> {
         let dir = self.room.path().join(self.images.to_string());
         fs::create_dir(&dir)?;
         image.write_to(&dir)?;
-        let verdict = self.ask(&Question {
-            store: dir.join(STORE),
-            window,
-            goes_on,
-        })?;
+        let verdict = self.examine_dir(&dir.join(STORE), window, goes_on)?;
         if fs::remove_dir_all(&dir).is_err() {
             // A store that was dropped, not closed, may still be at work in there.
             self.checker = None;
             fs::remove_dir_all(&dir)?;
         }
         Ok(verdict)
+    }
+
+    /// What the store makes of a directory, which it may change.
+    pub(super) fn examine_dir(
+        &mut self,
+        store: &Path,
+        window: Window,
+        goes_on: bool,
+    ) -> io::Result<Verdict> {
+        self.ask(&Question {
+            store: store.to_owned(),
+            window,
+            goes_on,
+        })
     }
 
     fn ask(&mut self, question: &Question) -> io::Result<Verdict> {

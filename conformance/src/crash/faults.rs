@@ -68,6 +68,15 @@ impl Faults {
         self.armed = true;
     }
 
+    pub(super) fn disarm(&mut self) {
+        self.armed = false;
+    }
+
+    /// How many calls of this kind were counted.
+    pub(super) fn count(&self, call: Call) -> u64 {
+        self.counts[call as usize]
+    }
+
     /// Counts a call, and says how it fails.
     pub(super) fn strike(&mut self, call: Call) -> Option<FaultKind> {
         if !self.armed {

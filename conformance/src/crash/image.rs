@@ -35,6 +35,12 @@ impl Image {
         Ok(())
     }
 
+    /// How many pages its files take.
+    pub(super) fn page_count(&self) -> u64 {
+        let files = self.nodes.values().flatten();
+        files.map(SparseFile::page_count).sum()
+    }
+
     /// The mutations that make this tree on an empty disk.
     pub(super) fn mutations(&self) -> Vec<Mutation> {
         let mut inos = BTreeMap::from([("", ROOT)]);

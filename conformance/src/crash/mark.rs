@@ -1,12 +1,11 @@
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// What the writer says of its progress. A mark is a write to a file of the recorded file system, so
-/// it has its place in the one order of all writes.
+/// What the writer says of its progress. A mark is a write to a file: to one of the recorded file system,
+/// so that it has its place in the one order of all writes, or to one outside of what loses its power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Mark {
     /// The first open of the store has returned.
@@ -23,14 +22,18 @@ pub(super) enum Mark {
     Finished,
     /// Faults begin.
     Arm,
+    /// Faults end.
+    Disarm,
+    /// The store has reported a fault, and does what it must since.
+    Failed,
 }
 
 impl Mark {
-    /// The name of the file, in the root of the recorded file system.
+    /// The name of the file; in the root of a recorded file system.
     pub(super) const FILE: &'static str = "marks";
-    /// Bytes of a mark. A write of them is never split: the file is opened without the page cache,
-    /// and every mark goes to its beginning.
-    const LEN: usize = 16;
+    /// Bytes of a mark. A write of them is never split, in a recorded file system neither: the file is
+    /// opened without the page cache there.
+    pub(super) const LEN: usize = 16;
 
     fn encode(self) -> [u8; Self::LEN] {
         let (kind, number) = match self {
@@ -41,6 +44,8 @@ impl Mark {
             Self::Killed => (5, 0),
             Self::Finished => (6, 0),
             Self::Arm => (7, 0),
+            Self::Disarm => (8, 0),
+            Self::Failed => (9, 0),
         };
         let mut bytes = [0; Self::LEN];
         bytes[..8].copy_from_slice(&kind.to_le_bytes());
@@ -61,6 +66,8 @@ impl Mark {
             5 => Some(Self::Killed),
             6 => Some(Self::Finished),
             7 => Some(Self::Arm),
+            8 => Some(Self::Disarm),
+            9 => Some(Self::Failed),
             _ => None,
         }
     }
@@ -70,15 +77,15 @@ impl Mark {
 pub(super) struct Marker(File);
 
 impl Marker {
-    /// Opens the mark file of the file system mounted at `root`.
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).open(root.join(Mark::FILE))?;
+    /// Opens the mark file at `path`, which is there.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).open(path)?;
         Ok(Self(file))
     }
 
-    /// Sets a mark. When this returns, the mark is in the log.
+    /// Sets a mark. When this returns, the mark is in the log, or in the kernel's pages of the file.
     pub(super) fn set(&self, mark: Mark) -> io::Result<()> {
-        self.0.write_all_at(&mark.encode(), 0)
+        (&self.0).write_all(&mark.encode())
     }
 }
 
@@ -96,6 +103,8 @@ mod tests {
             Mark::Killed,
             Mark::Finished,
             Mark::Arm,
+            Mark::Disarm,
+            Mark::Failed,
         ] {
             assert_eq!(Mark::decode(&mark.encode()), Some(mark));
         }

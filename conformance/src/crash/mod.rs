@@ -27,10 +27,13 @@
 
 mod checker;
 mod child;
+mod cut;
 mod disk;
 mod examiner;
+mod ext4;
 mod faults;
 mod image;
+mod laws;
 mod mark;
 mod mount;
 mod mutate;
@@ -55,7 +58,9 @@ mod workload;
 mod writer;
 
 pub use child::serve;
+pub use cut::{Cut, cut_unavailable};
 pub use faults::{Call, FaultKind, FaultPlan, FaultRule};
+pub use laws::{FAULT_LAWS, FaultLaw, law_trials, laws_main};
 pub use mount::{is_required, unavailable};
 pub use mutate::MutationReport;
 pub use program::main;

@@ -5,7 +5,7 @@ use std::path::Path;
 use fuser::{BackgroundSession, Config, MountOption};
 use tempfile::TempDir;
 
-use super::faults::FaultPlan;
+use super::faults::{Call, FaultPlan};
 use super::image::Image;
 use super::op_log::OpLog;
 use super::recorder::Recorder;
@@ -49,6 +49,16 @@ impl Mounted {
     /// What was recorded so far.
     pub(super) fn log(&self) -> OpLog {
         self.recorder.log()
+    }
+
+    /// Begins with the faults, or ends them.
+    pub(super) fn set_armed(&self, armed: bool) {
+        self.recorder.set_armed(armed);
+    }
+
+    /// How many calls of this kind there were while faults were armed.
+    pub(super) fn count(&self, call: Call) -> u64 {
+        self.recorder.count(call)
     }
 
     /// Unmounts; returns what was recorded and what the file system held in the end.

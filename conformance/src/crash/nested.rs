@@ -8,6 +8,7 @@ use super::recording::Take;
 use super::report::Report;
 use super::sweep::{Run, Sweep};
 use super::target::Target;
+use super::writer::Reaction;
 
 /// So many crashes of a run are followed by another run and another crash.
 const FIRST_CRASHES: usize = 10;
@@ -59,6 +60,7 @@ fn crash_again(
         resume: Some(window),
         most_writes: Some(WRITES),
         faults: FaultPlan::default(),
+        reaction: Reaction::default(),
     };
     let recording = take.record()?;
     let mut report = run.report(&recording)?;

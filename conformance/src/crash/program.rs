@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use super::child;
+use super::cut::{Cut, cut_unavailable};
 use super::disk::{Disk, Omitted};
 use super::examiner::Examiner;
 use super::mount::{REQUIRE_ENV, is_required, unavailable};
@@ -37,6 +38,8 @@ enum Command {
     Mutate(Runs),
     /// Has every sync do nothing: each target must be caught.
     Lie(Runs),
+    /// Cuts the power of a real ext4 on a loop device; needs root.
+    Cut(Cuts),
     /// Repeats one crash.
     Replay(Replay),
 }
@@ -62,6 +65,19 @@ struct Runs {
     /// Where failures are kept.
     #[arg(long)]
     artifacts: Option<PathBuf>,
+}
+
+/// Which cuts.
+#[derive(Args)]
+struct Cuts {
+    /// The targets; all of them by default.
+    targets: Vec<String>,
+    /// How many.
+    #[arg(long, default_value_t = 40)]
+    cuts: u64,
+    /// The seed of the first run.
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
 }
 
 /// One crash.
@@ -95,7 +111,11 @@ pub fn main(targets: Vec<Target>) -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    if let Some(reason) = unavailable() {
+    let unavailable = match &cli.command {
+        Command::Cut(_) => cut_unavailable(),
+        _ => unavailable(),
+    };
+    if let Some(reason) = unavailable {
         eprintln!("SKIPPED: {reason}. Set {REQUIRE_ENV}=1 to make this a failure.");
         return if is_required() {
             ExitCode::FAILURE
@@ -120,6 +140,7 @@ pub fn main(targets: Vec<Target>) -> ExitCode {
             let report = sweep.lie(target)?;
             Ok((!report.passed(), report))
         }),
+        Command::Cut(cuts) => cuts.run(&targets, cli.json),
         Command::Replay(replay) => replay.run(&targets),
     };
     match done {
@@ -141,10 +162,21 @@ fn each<R: Serialize + Display>(
     run: impl Fn(&Sweep, &Target) -> io::Result<(bool, R)>,
 ) -> io::Result<bool> {
     let sweep = runs.sweep(seeds, images);
+    print_each(chosen(targets, &runs.targets)?, json, |target| {
+        run(&sweep, target)
+    })
+}
+
+/// The same for targets that are chosen.
+fn print_each<R: Serialize + Display>(
+    targets: Vec<&Target>,
+    json: bool,
+    run: impl Fn(&Target) -> io::Result<(bool, R)>,
+) -> io::Result<bool> {
     let mut all = true;
-    for target in runs.chosen(targets)? {
+    for target in targets {
         let started = Instant::now();
-        let (as_it_must, report) = run(&sweep, target)?;
+        let (as_it_must, report) = run(target)?;
         all &= as_it_must;
         if json {
             println!("{}", serde_json::to_string(&report)?);
@@ -166,17 +198,28 @@ fn find<'a>(targets: &'a [Target], name: &str) -> io::Result<&'a Target> {
         })
 }
 
-impl Runs {
-    fn chosen<'a>(&self, targets: &'a [Target]) -> io::Result<Vec<&'a Target>> {
-        if self.targets.is_empty() {
-            return Ok(targets.iter().collect());
-        }
-        self.targets
-            .iter()
-            .map(|name| find(targets, name))
-            .collect()
+/// The targets of these names; all of them when there is none.
+fn chosen<'a>(targets: &'a [Target], names: &[String]) -> io::Result<Vec<&'a Target>> {
+    if names.is_empty() {
+        return Ok(targets.iter().collect());
     }
+    names.iter().map(|name| find(targets, name)).collect()
+}
 
+impl Cuts {
+    fn run(&self, targets: &[Target], json: bool) -> io::Result<bool> {
+        let cut = Cut {
+            cuts: self.cuts,
+            first_seed: self.first_seed,
+        };
+        print_each(chosen(targets, &self.targets)?, json, |target| {
+            let report = cut.run(target)?;
+            Ok((report.passed() && report.images == self.cuts, report))
+        })
+    }
+}
+
+impl Runs {
     fn sweep(&self, seeds: u64, images: usize) -> Sweep {
         let default = Sweep::default();
         let last = self

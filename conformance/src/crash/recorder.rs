@@ -94,6 +94,21 @@ impl Recorder {
         self.state().log.clone()
     }
 
+    /// Begins with the faults, or ends them.
+    pub(super) fn set_armed(&self, armed: bool) {
+        let mut state = self.state();
+        if armed {
+            state.faults.arm();
+        } else {
+            state.faults.disarm();
+        }
+    }
+
+    /// How many calls of this kind there were while faults were armed.
+    pub(super) fn count(&self, call: Call) -> u64 {
+        self.state().faults.count(call)
+    }
+
     /// What the file system holds.
     pub(super) fn image(&self) -> Image {
         let state = self.state();
@@ -140,6 +155,7 @@ impl State {
             } => self.change(*ino, |content| content.write(*offset, data)),
             Mutation::Resize { ino, len } => self.change(*ino, |content| content.resize(*len)),
             Mutation::Mark(Mark::Arm) => self.faults.arm(),
+            Mutation::Mark(Mark::Disarm) => self.faults.disarm(),
             Mutation::Sync { .. } | Mutation::Mark(_) => {}
         }
         for change in NameChange::of(&mutation) {

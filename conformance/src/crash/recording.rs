@@ -14,7 +14,7 @@ use super::target::Target;
 use super::verdict::Verdict;
 use super::window::Window;
 use super::workload::WorkloadSpec;
-use super::writer::WriterTask;
+use super::writer::{Reaction, WriterTask};
 
 /// One run of a writer, recorded.
 pub(super) struct Recording {
@@ -33,6 +33,8 @@ pub(super) struct Take<'a> {
     pub(super) resume: Option<Window>,
     pub(super) most_writes: Option<u64>,
     pub(super) faults: FaultPlan,
+    /// What the writer does once a fault is reported.
+    pub(super) reaction: Reaction,
 }
 
 /// How long a writer may take.
@@ -50,10 +52,12 @@ impl Take<'_> {
         let mut task = WriterTask {
             workload: self.workload,
             root: mounted.root().to_owned(),
+            marks: mounted.root().join(Mark::FILE),
             resume: self.resume,
-            may_kill: self.resume.is_none(),
+            may_kill: self.resume.is_none() && self.reaction == Reaction::default(),
             most_writes: self.most_writes,
             arm: self.faults != FaultPlan::default(),
+            reaction: self.reaction,
         };
         let verdict = loop {
             let before = mounted.log().mutations.len();

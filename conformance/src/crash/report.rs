@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::target::Target;
 use super::verdict::Verdict;
 
 /// What came of the crash images of one target.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The name of the target.
     pub backend: String,
@@ -34,7 +34,7 @@ pub struct Report {
 }
 
 /// One failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What is wrong.
     pub what: String,

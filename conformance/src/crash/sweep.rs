@@ -18,6 +18,7 @@ use super::target::Target;
 use super::verdict::Verdict;
 use super::window::Window;
 use super::workload::WorkloadSpec;
+use super::writer::Reaction;
 
 /// Many crashes of many runs.
 #[derive(Clone, Debug)]
@@ -155,6 +156,7 @@ impl<'a> Run<'a> {
             resume: None,
             most_writes: None,
             faults: self.sweep.faults.clone(),
+            reaction: Reaction::default(),
         };
         take.record()
     }

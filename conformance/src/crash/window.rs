@@ -25,7 +25,7 @@ impl Window {
                 self.acknowledged = number;
                 self.submitted = number;
             }
-            Mark::Killed | Mark::Finished | Mark::Arm => {}
+            Mark::Killed | Mark::Finished | Mark::Arm | Mark::Disarm | Mark::Failed => {}
         }
     }
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_executor::block_on;
-use raft_logstore_core::{Completion, Error, ErrorKind, Op, Result};
+use raft_logstore_core::{
+    Completion, Entry, Error, ErrorKind, LogStoreExt, Op, Result, StableKey, StableStoreExt,
+};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +20,7 @@ use super::state::State;
 use super::target::Target;
 use super::verdict::Verdict;
 use super::window::Window;
-use super::workload::{Step, WorkloadSpec, Write};
+use super::workload::{GROUPS, Step, WorkloadSpec, Write};
 use crate::OpenStore;
 
 /// The process that writes to a store in a recorded file system, and dies in the middle of it.
@@ -27,6 +29,8 @@ pub(super) struct WriterTask {
     pub(super) workload: WorkloadSpec,
     /// Where the file system is mounted.
     pub(super) root: PathBuf,
+    /// The file for its marks.
+    pub(super) marks: PathBuf,
     /// The states in which the store may be, if it was written to before.
     pub(super) resume: Option<Window>,
     /// Whether the workload may kill the process, or has done so.
@@ -35,6 +39,16 @@ pub(super) struct WriterTask {
     pub(super) most_writes: Option<u64>,
     /// Begins with the faults once the store is open.
     pub(super) arm: bool,
+    pub(super) reaction: Reaction,
+}
+
+/// What a writer does at the first error. Without any of it, that is its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reaction {
+    /// Looks whether the store is poisoned (law 12).
+    pub(super) expects_poison: bool,
+    /// Ends the faults, opens the store again and goes on.
+    pub(super) revives: bool,
 }
 
 /// How long an acknowledgement may take.
@@ -43,11 +57,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Runs the workload. Does not return if all went well: the process kills itself, so that nothing is
 /// tidied up.
 pub(super) fn run(target: &Target, task: &WriterTask, panics: &Panics) -> io::Result<()> {
-    let marker = Arc::new(Marker::open(&task.root)?);
+    let marker = Arc::new(Marker::open(&task.marks)?);
     let verdict = panics.contain(|| {
         let writer = Writer::start(target, task, marker);
         match writer.and_then(Writer::work) {
             Ok(never) => match never {},
+            Err(Stop::Failed(error)) => error.into(),
             Err(Stop::Wrong(verdict)) => verdict,
             Err(Stop::Mark(error)) => {
                 Verdict::Panicked(format!("a mark could not be set: {error}"))
@@ -59,6 +74,8 @@ pub(super) fn run(target: &Target, task: &WriterTask, panics: &Panics) -> io::Re
 
 /// Why a writer stops before its end.
 enum Stop {
+    /// The store has reported an error.
+    Failed(Error),
     /// The store did something that it must not do.
     Wrong(Verdict),
     Mark(io::Error),
@@ -66,7 +83,7 @@ enum Stop {
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
-        Self::Wrong(error.into())
+        Self::Failed(error)
     }
 }
 
@@ -87,6 +104,8 @@ struct Writer<'a> {
     store: Option<Box<dyn OpenStore>>,
     /// So many writes the store holds or was given.
     written: u64,
+    /// So many are known to be durable, beside what the completions say.
+    acknowledged: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -113,10 +132,31 @@ impl<'a> Writer<'a> {
             flight: Arc::default(),
             store: Some(store),
             written,
+            acknowledged: written,
         })
     }
 
     fn work(mut self) -> Result<Never, Stop> {
+        let reaction = self.task.reaction;
+        let error = match self.steps() {
+            Ok(mark) => return self.end(mark),
+            Err(Stop::Failed(error)) if reaction != Reaction::default() => error,
+            Err(stop) => return Err(stop),
+        };
+        self.flight.wait_until_all_landed()?;
+        if reaction.expects_poison {
+            self.expect_poison(&error).map_err(Stop::Wrong)?;
+        }
+        self.marker.set(Mark::Failed)?;
+        if reaction.revives {
+            self.revive()?;
+            self.steps()?;
+        }
+        self.end(Mark::Finished)
+    }
+
+    /// Does the steps that are not done; returns how the writer shall end.
+    fn steps(&mut self) -> Result<Mark, Stop> {
         let workload = self.task.workload.generate();
         let first = self.written;
         let last = self
@@ -145,14 +185,88 @@ impl<'a> Writer<'a> {
                     std::thread::sleep(*pause);
                 }
                 Step::Reopen => self.reopen()?,
-                Step::Kill if self.task.may_kill => return self.end(Mark::Killed),
+                Step::Kill if self.task.may_kill => {
+                    self.flight.check()?;
+                    return Ok(Mark::Killed);
+                }
                 Step::Kill => {}
             }
         }
         if self.task.workload.seed.is_multiple_of(2) {
             self.close()?;
         }
-        self.end(Mark::Finished)
+        self.flight.check()?;
+        Ok(Mark::Finished)
+    }
+
+    /// Ends the faults, and opens the store again: it holds what was acknowledged, and goes on.
+    fn revive(&mut self) -> Result<(), Stop> {
+        let window = self.window();
+        if let Some(store) = self.store.take() {
+            // Whether closing a store that has failed is an error is left to the store.
+            drop(store.close());
+        }
+        self.marker.set(Mark::Disarm)?;
+        let store = self.target.subject().open(&self.task.root.join(STORE))?;
+        let found = State::of_store(&*store, self.task.workload.many_groups)?;
+        let oracle = Oracle::new(self.task.workload);
+        self.written = oracle.judge(&found, window).map_err(Stop::Wrong)?;
+        self.acknowledged = self.written;
+        self.marker.set(Mark::Resumed(self.written))?;
+        self.store = Some(store);
+        self.flight = Arc::default();
+        Ok(())
+    }
+
+    /// The states in which the store may be.
+    fn window(&self) -> Window {
+        Window {
+            opened: true,
+            acknowledged: self.acknowledged.max(self.flight.state().acknowledged),
+            submitted: self.written,
+        }
+    }
+
+    /// Law 12: every write is refused, in an error that names the cause, and what is read is durable or
+    /// an error.
+    fn expect_poison(&self, cause: &Error) -> Result<(), Verdict> {
+        // One that failed while it was closed, or opened again, refuses everything by not being there.
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let cause = cause.to_string();
+        let log = store.group(GROUPS[0])?;
+        let last = block_on(log.bounds()).map_or(0, |bounds| bounds.last().unwrap_or(0));
+        for _ in 0..2 {
+            let entry = Entry::new(last + 1, GOES_ON);
+            let refusals = [
+                ("append", block_on(log.append_durable(vec![entry]))),
+                ("set", block_on(log.set(&StableKey::VOTE, GOES_ON))),
+                ("truncate", block_on(log.truncate_durable(last + 1))),
+                (
+                    "put lazily",
+                    block_on(log.put_lazy(&StableKey::COMMITTED, None)),
+                ),
+            ];
+            for (write, refusal) in refusals {
+                match refusal {
+                    Err(error) if error.to_string().contains(&cause) => {}
+                    other => {
+                        return Err(Verdict::Corrupt(format!(
+                            "after a write failed ({cause}), {write} returned {other:?}"
+                        )));
+                    }
+                }
+            }
+        }
+        match State::of_store(&**store, self.task.workload.many_groups) {
+            Ok(found) => {
+                let oracle = Oracle::new(self.task.workload);
+                oracle.judge(&found, self.window()).map(drop)
+            }
+            // Some engines read nothing after an error.
+            Err(_typed) => Ok(()),
+        }
     }
 
     fn store(&self) -> &dyn OpenStore {
@@ -174,6 +288,7 @@ impl<'a> Writer<'a> {
             Op::DropGroup { group } => {
                 drop(log);
                 self.store().drop_group(group)?;
+                self.acknowledged = self.written;
                 self.marker.set(Mark::Acknowledged(self.written))?;
             }
         }
@@ -190,7 +305,7 @@ impl<'a> Writer<'a> {
                 let marked = marker.set(Mark::Acknowledged(number));
                 marked.map_err(|error| Error::io("set mark", error))
             });
-            flight.lands(marked);
+            flight.lands(number, marked);
         })
     }
 
@@ -200,6 +315,7 @@ impl<'a> Writer<'a> {
         }
         self.flight.wait_until_at_most(0)?;
         // Also what was written lazily.
+        self.acknowledged = self.written;
         Ok(self.marker.set(Mark::Acknowledged(self.written))?)
     }
 
@@ -231,6 +347,7 @@ struct Flight {
 #[derive(Default)]
 struct FlightState {
     in_flight: u64,
+    acknowledged: u64,
     failed: Option<Error>,
 }
 
@@ -244,11 +361,12 @@ impl Flight {
         self.state().in_flight += 1;
     }
 
-    fn lands(&self, result: Result<()>) {
+    fn lands(&self, number: u64, result: Result<()>) {
         let mut state = self.state();
         state.in_flight -= 1;
-        if let Err(error) = result {
-            state.failed.get_or_insert(error);
+        match result {
+            Ok(()) => state.acknowledged = state.acknowledged.max(number),
+            Err(error) => drop(state.failed.get_or_insert(error)),
         }
         self.landed.notify_all();
     }
@@ -258,6 +376,19 @@ impl Flight {
         match &self.state().failed {
             Some(error) => Err(error.clone()),
             None => Ok(()),
+        }
+    }
+
+    /// Waits until each write is answered, in whatever way.
+    fn wait_until_all_landed(&self) -> Result<()> {
+        let (state, _) = self
+            .landed
+            .wait_timeout_while(self.state(), DEADLINE, |state| state.in_flight > 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        match state.in_flight {
+            0 => Ok(()),
+            left => Err(Error::new(ErrorKind::Io, "wait for the disk")
+                .with_advice(format!("{left} writes were never answered"))),
         }
     }
 

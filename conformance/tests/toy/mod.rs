@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use bytes::{Buf, BufMut, Bytes};
 use raft_logstore_conformance::{Feature, OpenStore, SingleGroup, Subject};
 use raft_logstore_core::{
-    Backend, Batch, Bounds, Completion, Entry, Error, GroupId, IndexRange, LogStore, MemoryBackend,
-    Op, Result, StableKey, StableStore,
+    Backend, Batch, Bounds, Completion, Entry, Error, ErrorKind, GroupId, IndexRange, LogStore,
+    MemoryBackend, Op, Result, StableKey, StableStore,
 };
 
 /// What is wrong with a [`ToyLog`].
@@ -37,6 +37,18 @@ pub(crate) enum Flaw {
     NoChecksums,
     /// It goes on after a sync that failed.
     IgnoresFailedSyncs,
+    /// It tries a sync that failed again, and believes the second.
+    RetriesFailedSyncs,
+    /// It acknowledges what the disk had no room for.
+    AcknowledgesWhenFull,
+    /// It goes on behind a write of which a part is there.
+    AppendsBehindTorn,
+    /// It takes a part of a write for the whole.
+    IgnoresShortWrites,
+    /// It panics where it cannot read.
+    PanicsOnReadErrors,
+    /// It does not open what it has not finished making.
+    RefusesHalfMade,
     /// It panics at a torn write.
     PanicsWhenTorn,
     /// It takes a torn write for damage.
@@ -71,6 +83,8 @@ struct ToyLog {
 struct Inner {
     memory: MemoryBackend,
     file: File,
+    /// Why it takes no more writes.
+    poison: Option<Error>,
 }
 
 const GROUP: GroupId = GroupId(1);
@@ -78,6 +92,7 @@ const GROUP: GroupId = GroupId(1);
 impl ToyLog {
     fn open(dir: &Path, flaw: Flaw) -> Result<Self> {
         let failed = |error| Error::io("open", error);
+        let is_new = !dir.join("log").exists();
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -86,7 +101,13 @@ impl ToyLog {
             .open(dir.join("log"))
             .map_err(failed)?;
         let mut content = Vec::new();
-        file.read_to_end(&mut content).map_err(failed)?;
+        match file.read_to_end(&mut content) {
+            Err(_) if flaw == Flaw::PanicsOnReadErrors => panic!("a read failed"),
+            read => read.map_err(failed)?,
+        };
+        if flaw == Flaw::RefusesHalfMade && content.is_empty() && !is_new {
+            return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
+        }
         let memory = MemoryBackend::new();
         let mut rest = &content[..];
         while let Some(op) = decode_record(&mut rest, flaw)? {
@@ -107,7 +128,11 @@ impl ToyLog {
                 .map_err(failed)?;
         }
         Ok(Self {
-            inner: Mutex::new(Inner { memory, file }),
+            inner: Mutex::new(Inner {
+                memory,
+                file,
+                poison: None,
+            }),
             flaw,
         })
     }
@@ -131,25 +156,54 @@ impl ToyLog {
 impl Drop for ToyLog {
     /// Dropping it is closing it: what was written lazily is durable then.
     fn drop(&mut self) {
-        if self.flaw != Flaw::NeverSyncs {
-            self.inner().file.sync_data().unwrap();
+        let inner = self.inner();
+        if self.flaw != Flaw::NeverSyncs && inner.poison.is_none() {
+            // Nobody hears of an error here.
+            drop(inner.file.sync_data());
         }
     }
 }
 
 impl Inner {
+    /// Writes unless an earlier write has failed.
     fn write(&mut self, op: Op, flaw: Flaw, lazy: bool) -> Result<()> {
+        if let Some(cause) = &self.poison {
+            return Err(Error::new(ErrorKind::Poisoned, "write").with_source(cause.clone()));
+        }
+        let written = self.try_write(op, flaw, lazy);
+        if flaw != Flaw::AppendsBehindTorn
+            && let Err(error) = &written
+        {
+            self.poison = Some(error.clone());
+        }
+        written
+    }
+
+    fn try_write(&mut self, op: Op, flaw: Flaw, lazy: bool) -> Result<()> {
         let record = encode_record(&op);
         let is_vote = matches!(op, Op::Put { .. });
         let syncs = flaw != Flaw::NeverSyncs && !(flaw == Flaw::ForgetsVotes && is_vote);
         apply(&self.memory, op)?;
         let failed = |error| Error::io("write", error);
-        self.file.write_all(&record).map_err(failed)?;
+        let written = match flaw {
+            Flaw::IgnoresShortWrites => self.file.write(&record).map(drop),
+            _ => self.file.write_all(&record),
+        };
+        match written {
+            Err(error) if flaw == Flaw::AcknowledgesWhenFull => {
+                return match error.kind() {
+                    std::io::ErrorKind::StorageFull => Ok(()),
+                    _ => Err(failed(error)),
+                };
+            }
+            written => written.map_err(failed)?,
+        }
         if lazy || !syncs {
             return Ok(());
         }
         match self.file.sync_data() {
             Err(_) if flaw == Flaw::IgnoresFailedSyncs => Ok(()),
+            Err(_) if flaw == Flaw::RetriesFailedSyncs => self.file.sync_data().map_err(failed),
             synced => synced.map_err(failed),
         }
     }
