@@ -87,6 +87,8 @@ struct Writer<'a> {
     store: Option<Box<dyn OpenStore>>,
     /// So many writes the store holds or was given.
     written: u64,
+    /// So many were there when it was opened.
+    resumed: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -95,9 +97,9 @@ impl<'a> Writer<'a> {
         let store = target.subject().open(&task.root.join(STORE))?;
         let mut written = 0;
         if let Some(window) = task.resume {
-            let found = State::of_store(&*store, task.workload.many_groups)?;
+            let found = State::of_store(&*store, task.workload.scope)?;
             let oracle = Oracle::new(task.workload);
-            written = oracle.judge(&found, window).map_err(Stop::Wrong)?;
+            written = oracle.judge(&found, window).map_err(Stop::Wrong)?.writes;
             marker.set(Mark::Resumed(written))?;
         }
         if task.resume.is_none_or(|window| !window.opened) {
@@ -113,6 +115,7 @@ impl<'a> Writer<'a> {
             flight: Arc::default(),
             store: Some(store),
             written,
+            resumed: written,
         })
     }
 
@@ -165,12 +168,20 @@ impl<'a> Writer<'a> {
         self.written += 1;
         self.marker.set(Mark::Submitted(self.written))?;
         let log = self.store().group(write.op.group())?;
+        let done = || self.completion(!write.lazy);
         match write.op.clone() {
-            Op::Append { entries, .. } => block_on(log.append(entries, self.completion()))?,
-            Op::Truncate { from, .. } => block_on(log.truncate(from, self.completion()))?,
-            Op::Purge { up_to, id, .. } => block_on(log.purge(up_to, id, self.completion()))?,
+            Op::Append { mut entries, .. } => {
+                if self.task.resume.is_some() && self.written == self.resumed + 1 {
+                    // A part of it may be there.
+                    let last = block_on(log.bounds())?.last();
+                    entries.retain(|entry| last.is_none_or(|last| entry.index > last));
+                }
+                block_on(log.append(entries, done()))?;
+            }
+            Op::Truncate { from, .. } => block_on(log.truncate(from, done()))?,
+            Op::Purge { up_to, id, .. } => block_on(log.purge(up_to, id, done()))?,
             Op::Put { key, value, .. } if write.lazy => block_on(log.put_lazy(&key, value))?,
-            Op::Put { key, value, .. } => block_on(log.put(&key, value, self.completion()))?,
+            Op::Put { key, value, .. } => block_on(log.put(&key, value, done()))?,
             Op::DropGroup { group } => {
                 drop(log);
                 self.store().drop_group(group)?;
@@ -180,15 +191,18 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Sets the mark that the write which is submitted next is acknowledged.
-    fn completion(&self) -> Completion {
+    /// Sets the mark that the write which is submitted next is acknowledged, if it is then durable.
+    fn completion(&self, durable: bool) -> Completion {
         let (flight, marker) = (Arc::clone(&self.flight), Arc::clone(&self.marker));
         let number = self.written;
         flight.takes_off();
         Completion::new(move |result| {
-            let marked = result.and_then(|()| {
-                let marked = marker.set(Mark::Acknowledged(number));
-                marked.map_err(|error| Error::io("set mark", error))
+            let marked = result.and_then(|()| match durable {
+                true => {
+                    let marked = marker.set(Mark::Acknowledged(number));
+                    marked.map_err(|error| Error::io("set mark", error))
+                }
+                false => Ok(()),
             });
             flight.lands(marked);
         })
@@ -199,8 +213,11 @@ impl<'a> Writer<'a> {
             store.close()?;
         }
         self.flight.wait_until_at_most(0)?;
-        // Also what was written lazily.
-        Ok(self.marker.set(Mark::Acknowledged(self.written))?)
+        if self.task.workload.scope.durable_cuts {
+            // Also what was written lazily.
+            self.marker.set(Mark::Acknowledged(self.written))?;
+        }
+        Ok(())
     }
 
     fn reopen(&mut self) -> Result<(), Stop> {
