@@ -32,3 +32,14 @@ pub(crate) fn payload(index: u64, generation: u64, bytes: usize) -> Bytes {
     payload.truncate(bytes);
     Bytes::from(payload)
 }
+
+/// A number as eight bytes, the highest first.
+pub(crate) fn of_number(number: u64) -> Bytes {
+    Bytes::copy_from_slice(&number.to_be_bytes())
+}
+
+/// The number that eight bytes are.
+pub(crate) fn number(value: &Bytes) -> Option<u64> {
+    let bytes = <[u8; 8]>::try_from(value.as_ref()).ok()?;
+    Some(u64::from_be_bytes(bytes))
+}

@@ -123,6 +123,13 @@ pub enum Feature {
     StableKeys,
     /// The stable key `committed`.
     Committed,
+    /// Truncates and purges that are durable when they complete, and lazy writes that are when the store is
+    /// closed: not only as soon as a later append or vote is. Asked by the crash kit alone.
+    DurableCuts,
+    /// Appends and truncates of several entries that a crash keeps whole or not at all; without it a crash may keep
+    /// the first entries of an append, and those in front of what a truncate dropped already. Asked by the crash
+    /// kit alone.
+    WholeWrites,
     /// Several forms of one range, each read by a way of its own
     /// ([`Subject::range_forms`]).
     RangeForms,

@@ -17,7 +17,7 @@ const WAL_BYTES: u32 = 16 << 20;
 pub(crate) fn peer() -> Peer {
     let subject = line::subject::<TypeConfig, _, _, _>(
         |dir| async move {
-            let path = dir.join("wal").to_string_lossy().into_owned();
+            let path = dir.to_string_lossy().into_owned();
             let store = LogStore::start(path, LogSync::Immediate, WAL_BYTES).await?;
             Ok::<_, hiqlite_wal::error::Error>(Closing(Some(store)))
         },

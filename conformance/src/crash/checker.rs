@@ -6,13 +6,14 @@ use raft_logstore_core::{Backend, Entry, LogStoreExt, Op, Result, StableKey, Sta
 use serde::{Deserialize, Serialize};
 
 use super::child::answer;
-use super::oracle::Oracle;
+use super::oracle::{Oracle, Progress};
 use super::panics::Panics;
+use super::scope::Scope;
 use super::state::State;
 use super::target::Target;
 use super::verdict::Verdict;
 use super::window::Window;
-use super::workload::{GROUPS, WorkloadSpec};
+use super::workload::WorkloadSpec;
 use super::writer::GOES_ON;
 use crate::OpenStore;
 
@@ -36,7 +37,7 @@ pub(super) struct Question {
 pub(super) fn run(target: &Target, task: &CheckerTask, panics: &Panics) -> io::Result<()> {
     let checker = Checker {
         target,
-        many_groups: task.workload.many_groups,
+        scope: task.workload.scope,
         oracle: Oracle::new(task.workload),
     };
     for line in io::stdin().lock().lines() {
@@ -48,7 +49,7 @@ pub(super) fn run(target: &Target, task: &CheckerTask, panics: &Panics) -> io::R
 
 struct Checker<'a> {
     target: &'a Target,
-    many_groups: bool,
+    scope: Scope,
     oracle: Oracle,
 }
 
@@ -75,8 +76,8 @@ impl Checker<'_> {
     }
 
     fn read(&self, store: &dyn OpenStore) -> Result<State, Verdict> {
-        let state = State::of_store(store, self.many_groups)?;
-        if self.many_groups {
+        let state = State::of_store(store, self.scope)?;
+        if self.scope.groups {
             let (listed, expected) = (store.groups()?, state.groups());
             if listed != expected {
                 return Err(Verdict::Corrupt(format!(
@@ -88,9 +89,9 @@ impl Checker<'_> {
     }
 
     /// The store takes writes after a crash, and keeps them.
-    fn go_on(&self, store: Box<dyn OpenStore>, dir: &Path, after: u64) -> Result<(), Verdict> {
+    fn go_on(&self, store: Box<dyn OpenStore>, dir: &Path, after: Progress) -> Result<(), Verdict> {
         let mut reference = self.oracle.reference_after(after);
-        let group = GROUPS[0];
+        let group = Scope::GROUP;
         let next = reference
             .memory
             .bounds(group)?
@@ -109,7 +110,10 @@ impl Checker<'_> {
             value: Some(GOES_ON),
         })?;
         let store = self.open(dir)?;
-        let (found, expected) = (self.read(&*store)?, State::of_reference(&reference.memory)?);
+        let (found, expected) = (
+            self.read(&*store)?,
+            State::of_reference(&reference.memory, self.scope)?,
+        );
         if found != expected {
             let difference = found.difference(&expected);
             return Err(if expected.is_part_of(&found) {

@@ -156,7 +156,7 @@ impl OneCut<'_> {
 
         let workload = WorkloadSpec {
             seed: self.seed,
-            many_groups: self.target.has_many_groups(),
+            scope: self.target.scope(),
         };
         let task = Task {
             target: self.target.name().to_owned(),

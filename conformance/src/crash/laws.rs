@@ -282,7 +282,7 @@ impl<'a> Bench<'a> {
     fn workload(&self, seed: u64) -> WorkloadSpec {
         WorkloadSpec {
             seed,
-            many_groups: self.target.has_many_groups(),
+            scope: self.target.scope(),
         }
     }
 

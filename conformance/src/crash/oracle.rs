@@ -1,5 +1,6 @@
-use raft_logstore_core::Op;
+use raft_logstore_core::{Backend, Op};
 
+use super::scope::Scope;
 use super::state::State;
 use super::verdict::Verdict;
 use super::window::Window;
@@ -8,7 +9,17 @@ use super::workload::{Reference, WorkloadSpec};
 /// Knows which states are legal after a crash: those after the first writes in order of submission, as
 /// many as were acknowledged or more (laws 3, 9 and 10).
 pub(super) struct Oracle {
+    scope: Scope,
     writes: Vec<Op>,
+}
+
+/// How far a store got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// After how many writes.
+    pub(super) writes: u64,
+    /// And how many steps of the next one, where a write may be there in part.
+    pub(super) steps: usize,
 }
 
 impl Oracle {
@@ -16,7 +27,10 @@ impl Oracle {
     pub(super) fn new(spec: WorkloadSpec) -> Self {
         let workload = spec.generate();
         let writes = workload.writes().map(|write| write.op.clone()).collect();
-        Self { writes }
+        Self {
+            scope: spec.scope,
+            writes,
+        }
     }
 
     /// After how many writes the store is as found.
@@ -24,27 +38,64 @@ impl Oracle {
     /// # Errors
     ///
     /// What is wrong with it, if that is no legal number.
-    pub(super) fn judge(&self, found: &State, window: Window) -> Result<u64, Verdict> {
-        let mut states = self.states(window.acknowledged, window.submitted);
-        match states.position(|state| state == *found) {
-            Some(after) => Ok(window.acknowledged + after as u64),
+    pub(super) fn judge(&self, found: &State, window: Window) -> Result<Progress, Verdict> {
+        let states = self.states(window.acknowledged, window.submitted);
+        let as_found = states.into_iter().find(|(_, state)| state == found);
+        match as_found {
+            Some((progress, _)) => Ok(progress),
             None => Err(self.explain(found, window)),
         }
     }
 
-    /// The states after `first` up to `last` writes.
-    fn states(&self, first: u64, last: u64) -> impl Iterator<Item = State> {
-        let mut reference = self.reference_after(first);
-        let mut writes = self.writes.iter().skip(first as usize);
-        (first..=last).map(move |after| {
-            if after > first {
-                let op = writes
-                    .next()
-                    .expect("no more writes are submitted than there are");
-                reference.apply(op).expect("a generated write is valid");
+    /// The states after `first` up to `last` writes, and those between.
+    fn states(&self, first: u64, last: u64) -> Vec<(Progress, State)> {
+        let mut progress = Progress {
+            writes: first,
+            steps: 0,
+        };
+        let mut reference = self.reference_after(progress);
+        let mut states = vec![(progress, self.state(&reference))];
+        for op in &self.writes[first as usize..last as usize] {
+            let steps = self.steps(op, &reference);
+            for step in &steps {
+                progress.steps += 1;
+                if progress.steps == steps.len() {
+                    progress.writes += 1;
+                    progress.steps = 0;
+                }
+                apply(&mut reference, step);
+                states.push((progress, self.state(&reference)));
             }
-            State::of_reference(&reference.memory).expect("the reference does not fail")
-        })
+        }
+        states
+    }
+
+    fn state(&self, reference: &Reference) -> State {
+        State::of_reference(&reference.memory, self.scope).expect("the reference does not fail")
+    }
+
+    /// The steps in which a write may reach the disk: forward for an append, and backward for a truncate.
+    fn steps(&self, op: &Op, reference: &Reference) -> Vec<Op> {
+        match op {
+            _ if self.scope.whole_writes => vec![op.clone()],
+            Op::Append { group, entries } => entries
+                .iter()
+                .map(|entry| Op::Append {
+                    group: *group,
+                    entries: vec![entry.clone()],
+                })
+                .collect(),
+            &Op::Truncate { group, from } => {
+                let bounds = reference.memory.bounds(group);
+                let last = bounds.expect("the reference does not fail").last();
+                // Also when there is nothing to drop, one step.
+                (from..=last.unwrap_or(from).max(from))
+                    .rev()
+                    .map(|from| Op::Truncate { group, from })
+                    .collect()
+            }
+            _ => vec![op.clone()],
+        }
     }
 
     fn explain(&self, found: &State, window: Window) -> Verdict {
@@ -54,25 +105,43 @@ impl Oracle {
             ..
         } = window;
         let legal = format!("{acknowledged} writes were acknowledged and {submitted} submitted");
-        let states: Vec<State> = self.states(0, submitted).collect();
-        if let Some(after) = states.iter().rposition(|state| state == found) {
-            return Verdict::Lost(format!("the state after {after} writes; {legal}"));
+        let states = self.states(0, submitted);
+        if let Some((after, _)) = states.iter().rfind(|(_, state)| state == found) {
+            let writes = after.writes;
+            return Verdict::Lost(format!("the state after {writes} writes; {legal}"));
         }
-        let newest = &states[acknowledged as usize..];
-        let expected = &newest[0];
-        let difference = found.difference(expected);
-        if newest.iter().any(|state| found.is_part_of(state)) {
+        let mut newest = states
+            .iter()
+            .skip_while(|(after, _)| after.writes < acknowledged)
+            .map(|(_, state)| state)
+            .peekable();
+        let difference = newest
+            .peek()
+            .map(|expected| found.difference(expected))
+            .unwrap_or_default();
+        if newest.any(|state| found.is_part_of(state)) {
             return Verdict::Lost(format!("parts are missing; {legal}; {difference}"));
         }
         Verdict::Corrupt(format!("no state there ever was; {legal}; {difference}"))
     }
 
-    /// The state after so many writes.
-    pub(super) fn reference_after(&self, writes: u64) -> Reference {
+    /// The reference, as far as a store got.
+    pub(super) fn reference_after(&self, progress: Progress) -> Reference {
         let mut reference = Reference::default();
-        for op in self.writes.iter().take(writes as usize) {
-            reference.apply(op).expect("a generated write is valid");
+        let (before, behind) = self.writes.split_at(progress.writes as usize);
+        for op in before {
+            apply(&mut reference, op);
+        }
+        if let Some(next) = behind.first() {
+            let steps = self.steps(next, &reference);
+            for step in steps.iter().take(progress.steps) {
+                apply(&mut reference, step);
+            }
         }
         reference
     }
+}
+
+fn apply(reference: &mut Reference, op: &Op) {
+    reference.apply(op).expect("a generated write is valid");
 }

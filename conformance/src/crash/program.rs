@@ -1,3 +1,5 @@
+use std::env;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
@@ -107,10 +109,20 @@ struct Replay {
 /// does not [tolerate](Target::tolerating). Where nothing can be mounted it says so and ends well,
 /// unless `RAFT_LOGSTORE_REQUIRE_CRASH=1` is set.
 pub fn main(targets: Vec<Target>) -> ExitCode {
+    main_with(targets, env::args_os())
+}
+
+/// [`main`] for a program that takes other arguments too: these are the kit's, behind the name of the program.
+///
+/// Such a program calls [`serve`](super::serve) before it looks at its own.
+pub fn main_with(
+    targets: Vec<Target>,
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> ExitCode {
     if let Some(code) = child::serve(&targets) {
         return code;
     }
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(args);
     let unavailable = match &cli.command {
         Command::Cut(_) => cut_unavailable(),
         _ => unavailable(),

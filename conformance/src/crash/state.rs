@@ -6,7 +6,7 @@ use raft_logstore_core::{
     Backend, Bounds, Entry, GroupId, IndexRange, MemoryBackend, Result, StableKey,
 };
 
-use super::workload::{GROUPS, KEYS};
+use super::scope::Scope;
 use crate::OpenStore;
 
 /// Everything a store holds.
@@ -25,28 +25,27 @@ struct GroupState {
 
 impl State {
     /// What the reference holds.
-    pub(super) fn of_reference(memory: &MemoryBackend) -> Result<Self> {
+    pub(super) fn of_reference(memory: &MemoryBackend, scope: Scope) -> Result<Self> {
         Self::collect(&memory.groups()?, |group| {
             Ok(GroupState {
                 bounds: memory.bounds(group)?,
-                stable: stable(|key| memory.get(group, key))?,
+                stable: stable(scope, |key| memory.get(group, key))?,
                 entries: memory.read(group, IndexRange::new(..), u64::MAX)?,
             })
         })
     }
 
-    /// What a store shows, in each group that a workload uses.
+    /// What a store shows, in each group and of each key that a workload uses.
     ///
     /// # Errors
     ///
     /// Those of the store.
-    pub(super) fn of_store(store: &dyn OpenStore, many_groups: bool) -> Result<Self> {
-        let groups = if many_groups { &GROUPS } else { &GROUPS[..1] };
-        Self::collect(groups, |group| {
+    pub(super) fn of_store(store: &dyn OpenStore, scope: Scope) -> Result<Self> {
+        Self::collect(scope.groups(), |group| {
             let log = store.group(group)?;
             Ok(GroupState {
                 bounds: block_on(log.bounds())?,
-                stable: stable(|key| block_on(log.get(key)))?,
+                stable: stable(scope, |key| block_on(log.get(key)))?,
                 entries: block_on(log.read(IndexRange::new(..), u64::MAX))?,
             })
         })
@@ -138,9 +137,12 @@ impl GroupState {
     }
 }
 
-fn stable(get: impl Fn(&StableKey) -> Result<Option<Bytes>>) -> Result<BTreeMap<StableKey, Bytes>> {
+fn stable(
+    scope: Scope,
+    get: impl Fn(&StableKey) -> Result<Option<Bytes>>,
+) -> Result<BTreeMap<StableKey, Bytes>> {
     let mut stable = BTreeMap::new();
-    for key in KEYS {
+    for key in scope.keys() {
         if let Some(value) = get(&key)? {
             stable.insert(key, value);
         }

@@ -141,7 +141,7 @@ impl<'a> Run<'a> {
             target,
             workload: WorkloadSpec {
                 seed,
-                many_groups: target.has_many_groups(),
+                scope: target.scope(),
             },
             sweep,
         }

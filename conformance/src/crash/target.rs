@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use raft_logstore_core::ErrorKind;
 
-use crate::{Feature, Subject, subject};
+use super::scope::Scope;
+use crate::Subject;
 
 /// A store that the crash kit tests, by name.
 #[derive(Clone)]
@@ -39,8 +40,8 @@ impl Target {
         self.subject.as_ref()
     }
 
-    pub(super) fn has_many_groups(&self) -> bool {
-        subject::lacks(self.subject(), Feature::Groups).is_none()
+    pub(super) fn scope(&self) -> Scope {
+        Scope::of(self.subject())
     }
 
     /// Whether it said of errors of this kind, named as in a [`Verdict`](super::verdict::Verdict), that

@@ -1,10 +1,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_logstore_core::{Backend, Batch, Entry, GroupId, MemoryBackend, Op, Result, StableKey};
+use raft_logstore_core::{
+    Backend, Batch, Bounds, Entry, GroupId, MemoryBackend, Op, Result, StableKey,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::payload::{Mix, payload};
+use super::scope::{EXTRA, Scope};
+use crate::payload::{Mix, number, of_number, payload};
 
 /// What a writer does, from a seed. The writes are valid in their order, so they, and the states that
 /// are legal after a crash, depend on the seed alone.
@@ -36,23 +39,8 @@ pub(super) struct Write {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct WorkloadSpec {
     pub(super) seed: u64,
-    /// The store holds many groups, and can drop one.
-    pub(super) many_groups: bool,
+    pub(super) scope: Scope,
 }
-
-/// The groups that a workload uses; the first one alone in a store of one group.
-pub(super) const GROUPS: [GroupId; 3] = [GroupId(1), GroupId(2), GroupId(u64::MAX)];
-
-/// A stable key that has no meaning to anyone.
-const EXTRA: StableKey = StableKey::from_static("crash-kit");
-
-/// The stable keys that a workload writes, and that of a purge.
-pub(super) const KEYS: [StableKey; 4] = [
-    StableKey::VOTE,
-    StableKey::COMMITTED,
-    StableKey::PURGED,
-    EXTRA,
-];
 
 /// How much a workload writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,28 +63,22 @@ impl WorkloadSpec {
         }
     }
 
-    fn groups(self) -> &'static [GroupId] {
-        if self.many_groups {
-            &GROUPS
-        } else {
-            &GROUPS[..1]
-        }
-    }
-
     /// The workload of this seed.
     pub(super) fn generate(self) -> Workload {
         let mut mix = Mix::new(self.seed ^ 0x0006_4014_10AD);
-        let groups = 1 + mix.below(self.groups().len() as u64) as usize;
+        let groups = 1 + mix.below(self.scope.groups().len() as u64) as usize;
         let mut generator = Generator {
-            groups: &self.groups()[..groups],
+            groups: &self.scope.groups()[..groups],
             size: self.size(),
+            scope: self.scope,
             number: 0,
             states: Reference::default(),
             mix,
         };
         let writes = 60 + generator.mix.below(60);
         let depth = [1, 2, 6, 24][generator.mix.below(4) as usize];
-        let reopens = generator.mix.below(2) == 0;
+        // A store that keeps nothing lazy when it is closed may come back with less.
+        let reopens = generator.mix.below(2) == 0 && self.scope.durable_cuts;
         let mut kill_after = (generator.mix.below(2) == 0).then(|| generator.mix.below(writes));
         let mut steps = Vec::new();
         for number in 0..writes {
@@ -156,6 +138,7 @@ impl Reference {
 struct Generator {
     groups: &'static [GroupId],
     size: Size,
+    scope: Scope,
     number: u64,
     states: Reference,
     mix: Mix,
@@ -182,9 +165,9 @@ impl Generator {
                     op: Op::Purge {
                         group,
                         up_to: bounds.last()?,
-                        id: Bytes::from_static(b"all"),
+                        id: self.value("purge", bounds.last()?),
                     },
-                    lazy: false,
+                    lazy: !self.scope.durable_cuts,
                 })
             })
             .collect();
@@ -198,6 +181,8 @@ impl Generator {
             .bounds(group)
             .expect("the reference does not fail");
         let durable = |op| Write { op, lazy: false };
+        let lazy = !self.scope.durable_cuts;
+        let cut = |op| Write { op, lazy };
         let many = match self.size {
             Size::Small => 40,
             Size::Big => 120,
@@ -205,13 +190,13 @@ impl Generator {
         };
         match self.mix.below(100) {
             // A log that has become long is purged.
-            _ if bounds.len() > many => durable(self.purge(group)),
+            _ if bounds.len() > many => cut(self.purge(group)),
             0..55 => durable(self.append(group)),
-            55..65 if !bounds.is_empty() => durable(self.truncate(group)),
-            65..73 => durable(self.purge(group)),
+            55..65 if !bounds.is_empty() => cut(self.truncate(group)),
+            65..73 => cut(self.purge(group)),
             73..85 => durable(self.put(group, StableKey::VOTE)),
-            85..88 => durable(self.put(group, EXTRA)),
-            88..97 => Write {
+            85..88 if self.scope.stable_keys => durable(self.put(group, EXTRA)),
+            88..97 if self.can_commit(bounds) => Write {
                 op: self.put(group, StableKey::COMMITTED),
                 lazy: true,
             },
@@ -227,7 +212,7 @@ impl Generator {
             .bounds(group)
             .expect("the reference does not fail");
         let mut first = bounds.last().map_or(1, |last| last + 1);
-        if bounds.is_empty() && self.mix.below(4) == 0 {
+        if self.scope.any_first_index && bounds.is_empty() && self.mix.below(4) == 0 {
             // An empty log may begin anywhere above its floor.
             first += self.mix.below(5);
         }
@@ -261,9 +246,10 @@ impl Generator {
             .bounds(group)
             .expect("the reference does not fail");
         let (first, last) = bounds.first().zip(bounds.last()).unwrap_or((1, 1));
+        let first = first.max(self.above_committed(group));
         // Mostly few entries, sometimes all, sometimes none.
         let most = match self.mix.below(4) {
-            0 => last - first + 2,
+            0 => last + 2 - first,
             _ => 4,
         };
         let dropped = self.mix.below(most);
@@ -289,14 +275,52 @@ impl Generator {
         Op::Purge {
             group,
             up_to,
-            id: Bytes::from(format!("purge {}", self.number)),
+            id: self.value("purge", up_to),
         }
     }
 
     fn put(&mut self, group: GroupId, key: StableKey) -> Op {
-        let removes = self.mix.below(12) == 0;
-        let value = (!removes).then(|| Bytes::from(format!("{key} {}", self.number)));
+        let removes = self.scope.stable_keys && self.mix.below(12) == 0;
+        let number = if key == StableKey::COMMITTED {
+            self.last(group)
+        } else {
+            self.number
+        };
+        let value = (!removes).then(|| self.value(key.as_str(), number));
         Op::Put { group, key, value }
+    }
+
+    /// A value that is never written again; where values are numbers, `number`.
+    fn value(&self, what: &str, number: u64) -> Bytes {
+        if self.scope.stable_keys {
+            Bytes::from(format!("{what} {}", self.number))
+        } else {
+            of_number(number)
+        }
+    }
+
+    /// Where values are numbers, the first index that is not committed: Raft truncates no other, and a store
+    /// may rely on that.
+    fn above_committed(&self, group: GroupId) -> u64 {
+        if self.scope.stable_keys {
+            return 0;
+        }
+        let committed = self.states.memory.get(group, &StableKey::COMMITTED);
+        let committed = committed.expect("the reference does not fail");
+        committed
+            .and_then(|value| number(&value))
+            .map_or(0, |committed| committed + 1)
+    }
+
+    fn last(&self, group: GroupId) -> u64 {
+        let bounds = self.states.memory.bounds(group);
+        let bounds = bounds.expect("the reference does not fail");
+        bounds.last().unwrap_or(0)
+    }
+
+    /// Where an index is what is committed, there has to be one.
+    fn can_commit(&self, bounds: Bounds) -> bool {
+        self.scope.committed && (self.scope.stable_keys || bounds.last().is_some())
     }
 }
 
@@ -308,7 +332,7 @@ mod tests {
     fn a_seed_gives_the_same_writes_again() {
         let spec = WorkloadSpec {
             seed: 3,
-            many_groups: true,
+            scope: Scope::WHOLE,
         };
         let (one, other) = (spec.generate(), spec.generate());
         assert!(one.writes().count() >= 60);
@@ -326,7 +350,7 @@ mod tests {
         for seed in 1..=20 {
             let spec = WorkloadSpec {
                 seed,
-                many_groups: true,
+                scope: Scope::WHOLE,
             };
             let mut bytes = 0;
             for write in spec.generate().writes() {

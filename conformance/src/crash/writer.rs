@@ -16,11 +16,12 @@ use super::mark::{Mark, Marker};
 use super::op_log::STORE;
 use super::oracle::Oracle;
 use super::panics::Panics;
+use super::scope::Scope;
 use super::state::State;
 use super::target::Target;
 use super::verdict::Verdict;
 use super::window::Window;
-use super::workload::{GROUPS, Step, WorkloadSpec, Write};
+use super::workload::{Step, WorkloadSpec, Write};
 use crate::OpenStore;
 
 /// The process that writes to a store in a recorded file system, and dies in the middle of it.
@@ -106,6 +107,8 @@ struct Writer<'a> {
     written: u64,
     /// So many are known to be durable, beside what the completions say.
     acknowledged: u64,
+    /// So many were there when it was opened.
+    resumed: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -114,9 +117,9 @@ impl<'a> Writer<'a> {
         let store = target.subject().open(&task.root.join(STORE))?;
         let mut written = 0;
         if let Some(window) = task.resume {
-            let found = State::of_store(&*store, task.workload.many_groups)?;
+            let found = State::of_store(&*store, task.workload.scope)?;
             let oracle = Oracle::new(task.workload);
-            written = oracle.judge(&found, window).map_err(Stop::Wrong)?;
+            written = oracle.judge(&found, window).map_err(Stop::Wrong)?.writes;
             marker.set(Mark::Resumed(written))?;
         }
         if task.resume.is_none_or(|window| !window.opened) {
@@ -133,6 +136,7 @@ impl<'a> Writer<'a> {
             store: Some(store),
             written,
             acknowledged: written,
+            resumed: written,
         })
     }
 
@@ -208,9 +212,9 @@ impl<'a> Writer<'a> {
         }
         self.marker.set(Mark::Disarm)?;
         let store = self.target.subject().open(&self.task.root.join(STORE))?;
-        let found = State::of_store(&*store, self.task.workload.many_groups)?;
+        let found = State::of_store(&*store, self.task.workload.scope)?;
         let oracle = Oracle::new(self.task.workload);
-        self.written = oracle.judge(&found, window).map_err(Stop::Wrong)?;
+        self.written = oracle.judge(&found, window).map_err(Stop::Wrong)?.writes;
         self.acknowledged = self.written;
         self.marker.set(Mark::Resumed(self.written))?;
         self.store = Some(store);
@@ -234,8 +238,8 @@ impl<'a> Writer<'a> {
         let Some(store) = &self.store else {
             return Ok(());
         };
-        let cause = cause.to_string();
-        let log = store.group(GROUPS[0])?;
+        let cause = root_cause(cause);
+        let log = store.group(Scope::GROUP)?;
         let last = block_on(log.bounds()).map_or(0, |bounds| bounds.last().unwrap_or(0));
         for _ in 0..2 {
             let entry = Entry::new(last + 1, GOES_ON);
@@ -259,7 +263,7 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        match State::of_store(&**store, self.task.workload.many_groups) {
+        match State::of_store(&**store, self.task.workload.scope) {
             Ok(found) => {
                 let oracle = Oracle::new(self.task.workload);
                 oracle.judge(&found, self.window()).map(drop)
@@ -279,12 +283,20 @@ impl<'a> Writer<'a> {
         self.written += 1;
         self.marker.set(Mark::Submitted(self.written))?;
         let log = self.store().group(write.op.group())?;
+        let done = || self.completion(!write.lazy);
         match write.op.clone() {
-            Op::Append { entries, .. } => block_on(log.append(entries, self.completion()))?,
-            Op::Truncate { from, .. } => block_on(log.truncate(from, self.completion()))?,
-            Op::Purge { up_to, id, .. } => block_on(log.purge(up_to, id, self.completion()))?,
+            Op::Append { mut entries, .. } => {
+                if self.task.resume.is_some() && self.written == self.resumed + 1 {
+                    // A part of it may be there.
+                    let last = block_on(log.bounds())?.last();
+                    entries.retain(|entry| last.is_none_or(|last| entry.index > last));
+                }
+                block_on(log.append(entries, done()))?;
+            }
+            Op::Truncate { from, .. } => block_on(log.truncate(from, done()))?,
+            Op::Purge { up_to, id, .. } => block_on(log.purge(up_to, id, done()))?,
             Op::Put { key, value, .. } if write.lazy => block_on(log.put_lazy(&key, value))?,
-            Op::Put { key, value, .. } => block_on(log.put(&key, value, self.completion()))?,
+            Op::Put { key, value, .. } => block_on(log.put(&key, value, done()))?,
             Op::DropGroup { group } => {
                 drop(log);
                 self.store().drop_group(group)?;
@@ -295,15 +307,18 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Sets the mark that the write which is submitted next is acknowledged.
-    fn completion(&self) -> Completion {
+    /// Sets the mark that the write which is submitted next is acknowledged, if it is then durable.
+    fn completion(&self, durable: bool) -> Completion {
         let (flight, marker) = (Arc::clone(&self.flight), Arc::clone(&self.marker));
         let number = self.written;
         flight.takes_off();
         Completion::new(move |result| {
-            let marked = result.and_then(|()| {
-                let marked = marker.set(Mark::Acknowledged(number));
-                marked.map_err(|error| Error::io("set mark", error))
+            let marked = result.and_then(|()| match durable {
+                true => {
+                    let marked = marker.set(Mark::Acknowledged(number));
+                    marked.map_err(|error| Error::io("set mark", error))
+                }
+                false => Ok(()),
             });
             flight.lands(number, marked);
         })
@@ -314,9 +329,12 @@ impl<'a> Writer<'a> {
             store.close()?;
         }
         self.flight.wait_until_at_most(0)?;
-        // Also what was written lazily.
-        self.acknowledged = self.written;
-        Ok(self.marker.set(Mark::Acknowledged(self.written))?)
+        if self.task.workload.scope.durable_cuts {
+            // Also what was written lazily.
+            self.acknowledged = self.written;
+            self.marker.set(Mark::Acknowledged(self.written))?;
+        }
+        Ok(())
     }
 
     fn reopen(&mut self) -> Result<(), Stop> {
@@ -410,3 +428,13 @@ impl Flight {
 
 /// The value that a check writes to see that a store goes on.
 pub(super) const GOES_ON: Bytes = Bytes::from_static(b"the store goes on");
+
+/// What an error says that has no error of a store behind it.
+fn root_cause(error: &Error) -> String {
+    match error.cause() {
+        Some(cause) => cause
+            .downcast_ref()
+            .map_or_else(|| cause.to_string(), root_cause),
+        None => error.to_string(),
+    }
+}

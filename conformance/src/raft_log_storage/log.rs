@@ -16,6 +16,7 @@ use super::bounds::Core;
 use super::names::Names;
 use super::storage::{LogId, Reader, Storage, Stored};
 use super::turns::Turns;
+use crate::payload::number;
 
 /// How long a call of the store may take. Far more than any needs, and less than a law waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,7 +39,11 @@ impl Shared {
         lowest: u64,
     ) -> Result<Self> {
         let state = within_patience("get_log_state", storage.state()).await?;
-        let reader = storage.reader().await;
+        let mut reader = storage.reader().await;
+        let vote = within_patience("read_vote", reader.vote()).await?;
+        let terms = [state.purged, state.last].into_iter().flatten();
+        let terms = terms.map(|id| id.term).chain(vote);
+        names.rise_above(terms.max().unwrap_or(0));
         let index = |id: Option<LogId>| id.map(|id| id.index);
         Ok(Self {
             core: Mutex::new(Core {
@@ -249,9 +254,8 @@ impl StableStore for ForeignLog {
 /// The log id that stands for a committed value: that of the entry whose number the value is, or of the
 /// last one.
 async fn name_committed(core: &mut Core, names: &Names, value: Bytes) -> Result<LogId> {
-    let number = <[u8; 8]>::try_from(value.as_ref()).map(u64::from_be_bytes);
     let last = core.bounds().await?.last().unwrap_or(0);
-    let id = core.id_at(number.unwrap_or(last)).await?;
+    let id = core.id_at(number(&value).unwrap_or(last)).await?;
     names.name_committed(id, value);
     Ok(id)
 }

@@ -1,11 +1,10 @@
 //! Stores for the openraft 0.10 line.
 
-use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use raft_logstore_core::{Error, ErrorKind, Result};
 
 use super::StorageSubject;
 use super::answer::run_where_woken;
+use super::names::is_committed;
 use super::storage::{Answer, LogId, Range, Reader, State, Storage, Stored};
 
 /// A store of the openraft 0.10 line: `open` opens it in a directory, `encode` and `decode` say how bytes
@@ -73,7 +73,6 @@ where
     let words = Arc::new(Words::<C> {
         encode: Box::new(encode),
         decode: Box::new(decode),
-        leaders: Mutex::default(),
     });
     StorageSubject::new(move |dir| {
         let (opening, words) = (open(dir), Arc::clone(&words));
@@ -91,8 +90,6 @@ where
 struct Words<C: RaftTypeConfig> {
     encode: Box<dyn Fn(Bytes) -> C::D + Send + Sync>,
     decode: Box<dyn Fn(C::Entry) -> Option<Bytes> + Send + Sync>,
-    /// The terms of leaders: the id of one need not say its own.
-    leaders: Mutex<BTreeMap<CommittedLeaderIdOf<C>, u64>>,
 }
 
 impl<C> Words<C>
@@ -106,7 +103,7 @@ where
     }
 
     fn vote(term: u64) -> VoteOf<C> {
-        VoteOf::<C>::from_leader_id(Self::leader(term), term.is_multiple_of(2))
+        VoteOf::<C>::from_leader_id(Self::leader(term), is_committed(term))
     }
 
     fn term_of(vote: &VoteOf<C>) -> Result<u64> {
@@ -115,23 +112,33 @@ where
         whole.ok_or_else(|| corrupt("read_vote", &vote))
     }
 
-    fn to_openraft(&self, id: LogId) -> LogIdOf<C> {
-        let leader = Self::leader(id.term).to_committed();
-        let mut leaders = self.leaders.lock().unwrap_or_else(PoisonError::into_inner);
-        leaders.insert(leader.clone(), id.term);
-        LogIdOf::<C>::new(leader, id.index)
+    fn to_openraft(id: LogId) -> LogIdOf<C> {
+        LogIdOf::<C>::new(Self::leader(id.term).to_committed(), id.index)
     }
 
-    fn read_id(&self, id: &LogIdOf<C>) -> Result<LogId> {
-        let leaders = self.leaders.lock().unwrap_or_else(PoisonError::into_inner);
-        let term = leaders.get(&id.leader_id).copied();
+    fn read_id(id: &LogIdOf<C>) -> Result<LogId> {
+        let term = Self::term_of_leader(&id.leader_id);
         let index = id.index;
         let term = term.ok_or_else(|| corrupt("read a log id", id))?;
         Ok(LogId { term, index })
     }
 
+    /// The term of a leader, whose id need not say it; but ids grow as terms do.
+    fn term_of_leader(leader: &CommittedLeaderIdOf<C>) -> Option<u64> {
+        let (mut low, mut high) = (0, u64::MAX);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if Self::leader(middle).to_committed() < *leader {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (Self::leader(low).to_committed() == *leader).then_some(low)
+    }
+
     fn stored(&self, entry: C::Entry) -> Result<Stored> {
-        let id = self.read_id(&entry.log_id())?;
+        let id = Self::read_id(&entry.log_id())?;
         let payload = (self.decode)(entry);
         let payload = payload.ok_or_else(|| corrupt("read a payload", &id))?;
         Ok((id, payload))
@@ -170,7 +177,7 @@ where
     async fn state(&mut self) -> Result<State> {
         let state = self.storage.get_log_state().await;
         let state = state.map_err(failed("get_log_state"))?;
-        let id = |id: Option<LogIdOf<C>>| id.map(|id| self.words.read_id(&id)).transpose();
+        let id = |id: Option<LogIdOf<C>>| id.map(|id| Words::<C>::read_id(&id)).transpose();
         Ok(State {
             purged: id(state.last_purged_log_id)?,
             last: id(state.last_log_id)?,
@@ -187,7 +194,7 @@ where
     async fn append(&mut self, entries: Vec<Stored>, answer: Answer) -> Result<()> {
         let entry = |(id, payload): Stored| {
             let payload = C::Payload::normal((self.words.encode)(payload));
-            C::Entry::new(self.words.to_openraft(id), payload)
+            C::Entry::new(Words::<C>::to_openraft(id), payload)
         };
         let entries: Vec<C::Entry> = entries.into_iter().map(entry).collect();
         let (callback, called) = C::oneshot::<io::Result<()>>();
@@ -203,13 +210,13 @@ where
     }
 
     async fn truncate(&mut self, _from: LogId, before: Option<LogId>) -> Result<()> {
-        let before = before.map(|id| self.words.to_openraft(id));
+        let before = before.map(|id| Words::<C>::to_openraft(id));
         let truncated = self.storage.truncate_after(before).await;
         truncated.map_err(failed("truncate_after"))
     }
 
     async fn purge(&mut self, up_to: LogId) -> Result<()> {
-        let purged = self.storage.purge(self.words.to_openraft(up_to)).await;
+        let purged = self.storage.purge(Words::<C>::to_openraft(up_to)).await;
         purged.map_err(failed("purge"))
     }
 
@@ -219,7 +226,7 @@ where
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<()> {
-        let committed = committed.map(|id| self.words.to_openraft(id));
+        let committed = committed.map(|id| Words::<C>::to_openraft(id));
         let saved = self.storage.save_committed(committed).await;
         saved.map_err(failed("save_committed"))
     }
@@ -227,7 +234,7 @@ where
     async fn read_committed(&mut self) -> Result<Option<LogId>> {
         let committed = self.storage.read_committed().await;
         let committed = committed.map_err(failed("read_committed"))?;
-        committed.map(|id| self.words.read_id(&id)).transpose()
+        committed.map(|id| Words::<C>::read_id(&id)).transpose()
     }
 }
 

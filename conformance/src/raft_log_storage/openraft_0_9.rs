@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 
 use super::StorageSubject;
 use super::answer::run_where_woken;
+use super::names::is_committed;
 use super::storage::{Answer, LogId, Range, Reader, State, Storage, Stored};
 
 /// A store of the openraft 0.9 line: `open` opens it in a directory, `encode` and `decode` say how bytes
@@ -99,7 +100,7 @@ where
 {
     fn vote(term: u64) -> Vote<C::NodeId> {
         let node = (term % 3).into();
-        if term.is_multiple_of(2) {
+        if is_committed(term) {
             Vote::new_committed(term, node)
         } else {
             Vote::new(term, node)
@@ -122,7 +123,7 @@ where
 
     fn read_id(id: &RaftLogId<C::NodeId>) -> Result<LogId> {
         let found = LogId {
-            term: id.leader_id.get_term(),
+            term: id.leader_id.term,
             index: id.index,
         };
         if *id == Self::to_openraft(found) {

@@ -44,7 +44,7 @@ pub struct StorageSubject {
 const LETTING_GO: Duration = Duration::from_secs(3);
 
 /// What openraft does not ask of a store.
-const NOT_ASKED: [(Feature, &str); 9] = [
+const NOT_ASKED: [(Feature, &str); 11] = [
     (Feature::Groups, "openraft: a storage is one group"),
     (Feature::Close, "openraft: a storage is dropped, not closed"),
     (Feature::Lock, "openraft: says nothing of a second open"),
@@ -60,6 +60,14 @@ const NOT_ASKED: [(Feature, &str); 9] = [
     (Feature::ByteCap, "openraft: no cap in bytes"),
     (Feature::StableKeys, "openraft: no other keys, none removed"),
     (Feature::Inspection, "openraft: says nothing of looking"),
+    (
+        Feature::DurableCuts,
+        "openraft: a truncate or purge may return before it is durable",
+    ),
+    (
+        Feature::WholeWrites,
+        "openraft: what is not acknowledged may be there in part",
+    ),
 ];
 
 impl StorageSubject {

@@ -387,10 +387,13 @@ impl Life {
                 Err(Error::new(ErrorKind::Io, "close").with_advice("a reader thread ended early"))
             }
         };
-        match directory {
-            Some(directory) if outcome.is_ok() && !poisoned => directory.closed_cleanly(),
-            // Dropping the directory gives up the lock and leaves the note that it was in use.
-            Some(_) | None => {}
+        if let Some(directory) = directory {
+            if outcome.is_ok() && !poisoned {
+                directory.closed_cleanly();
+            } else {
+                // Gives up the lock before anybody is told, and leaves the note that it was in use.
+                drop(directory);
+            }
         }
         let waiting = {
             let mut closing = lock(&self.closing);

@@ -19,7 +19,7 @@ use crate::watermark::Watermark;
 const SLOW_COMMIT: Duration = Duration::from_secs(1);
 
 /// Under load that never pauses, background work still gets a slice after this many commits.
-const COMMITS_PER_SLICE: u32 = 64;
+const COMMITS_PER_SLICE: u32 = 128;
 
 pub(crate) struct Writer {
     pub(crate) queue: Arc<Queue>,
@@ -106,9 +106,6 @@ impl Writer {
             contain("commit", || self.backend.commit(batch))?;
             let took = started.elapsed();
             self.sequence = batch.sequence;
-            if let Some(watermark) = &self.watermark {
-                watermark.record(self.sequence)?;
-            }
             if took > SLOW_COMMIT {
                 tracing::warn!(
                     seconds = took.as_secs_f64(),
@@ -122,6 +119,12 @@ impl Writer {
             self.counters.committed(entries, bytes, took.as_secs_f64());
         }
         self.complete(waiting);
+        // Afterwards: the commit is durable whether or not this can be written, and must not look failed.
+        if !batch.ops.is_empty()
+            && let Some(watermark) = &self.watermark
+        {
+            watermark.record(self.sequence)?;
+        }
         Ok(batch.ops.iter().any(frees_space))
     }
 
