@@ -34,11 +34,13 @@ pub(crate) fn payload(index: u64, generation: u64, bytes: usize) -> Bytes {
 }
 
 /// A number as eight bytes, the highest first.
+#[cfg(any(feature = "storage", all(feature = "crash", target_os = "linux")))]
 pub(crate) fn of_number(number: u64) -> Bytes {
     Bytes::copy_from_slice(&number.to_be_bytes())
 }
 
 /// The number that eight bytes are.
+#[cfg(any(feature = "storage", all(feature = "crash", target_os = "linux")))]
 pub(crate) fn number(value: &Bytes) -> Option<u64> {
     let bytes = <[u8; 8]>::try_from(value.as_ref()).ok()?;
     Some(u64::from_be_bytes(bytes))
