@@ -39,6 +39,7 @@
 //! A backend of raft-logstore is tested through `raft-logstore-pipeline` with a [`StoreSubject`],
 //! in one line.
 
+mod answering;
 mod commit_control;
 #[cfg(all(feature = "crash", target_os = "linux"))]
 pub mod crash;

@@ -1,28 +1,23 @@
 //! The test program, started again to be another process: one that finds a lock taken, that is killed
 //! with a store open, or that dies of a damaged one in place of the tests.
 
-use std::any::Any;
 use std::env;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use raft_logstore_core::contain;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use crate::answering::{Answering, NoAnswer, answer};
 use crate::damage::{History, Sight};
 use crate::{LawResult, OpenStore, Subject, Violation};
 
 /// Says that this is a second process, and with which [`Subject::variant`].
 const VARIANT_ENV: &str = "RAFT_LOGSTORE_CONFORMANCE_SECOND";
-
-/// Starts every answer, so that other output is told apart.
-const ANSWER: &str = "raft-logstore-conformance answers: ";
 
 /// What a second process is asked to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -93,9 +88,13 @@ fn serve_jobs(subject: &dyn Subject) -> io::Result<()> {
     let mut kept = Vec::new();
     for line in io::stdin().lines() {
         let job = serde_json::from_str(&line?)?;
-        let done = catch_unwind(AssertUnwindSafe(|| do_job(subject, &job, &mut kept)));
-        let answer = done.unwrap_or_else(|panic| Answer::Panicked(message(&*panic).to_owned()));
-        writeln!(io::stdout(), "{ANSWER}{}", serde_json::to_string(&answer)?)?;
+        let done = contain(
+            || Ok(do_job(subject, &job, &mut kept)),
+            |message| Answer::Panicked(message.to_owned()),
+        );
+        // A panic is an answer as well.
+        let (Ok(done) | Err(done)) = done;
+        answer(&done)?;
     }
     Ok(())
 }
@@ -127,19 +126,9 @@ fn do_job(subject: &dyn Subject, job: &Job, kept: &mut Vec<Box<dyn OpenStore>>) 
     done.unwrap_or_else(|violation| Answer::Failed(violation.to_string()))
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
 /// A second process. Dropping it kills it.
 pub(crate) struct SecondProcess {
-    child: Child,
-    jobs: ChildStdin,
-    answers: Receiver<String>,
+    process: Answering,
     /// What it writes to its error output.
     said: NamedTempFile,
 }
@@ -148,30 +137,13 @@ impl SecondProcess {
     /// Starts this program again, with the same arguments.
     pub(crate) fn start(subject: &dyn Subject) -> LawResult<Self> {
         let said = NamedTempFile::with_prefix("raft-logstore-second-")?;
-        let mut child = Command::new(env::current_exe()?)
-            .args(env::args_os().skip(1))
-            .env(VARIANT_ENV, subject.variant())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(said.reopen()?)
-            .spawn()?;
-        let jobs = child.stdin.take().expect("the input is piped");
-        let output = child.stdout.take().expect("the output is piped");
-        let (sender, answers) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                // Of a child that nobody waits for any more, the answers are read to the end as well.
-                if let Some(answer) = line.strip_prefix(ANSWER) {
-                    drop(sender.send(answer.to_owned()));
-                }
-            }
-        });
-        Ok(Self {
-            child,
-            jobs,
-            answers,
-            said,
-        })
+        let process = Answering::start(
+            Command::new(env::current_exe()?)
+                .args(env::args_os().skip(1))
+                .env(VARIANT_ENV, subject.variant())
+                .stderr(said.reopen()?),
+        )?;
+        Ok(Self { process, said })
     }
 
     /// Has it do a job.
@@ -184,44 +156,21 @@ impl SecondProcess {
         job: &Job,
         deadline: Duration,
     ) -> LawResult<Result<Answer, Ended>> {
-        let job = serde_json::to_string(job)
-            .map_err(|error| Violation::new(format!("the job cannot be sent: {error}")))?;
-        if writeln!(self.jobs, "{job}").is_err() {
-            return Ok(Err(self.died()?));
-        }
-        match self.answers.recv_timeout(deadline) {
-            Ok(answer) => serde_json::from_str(&answer)
-                .map(Ok)
-                .map_err(|error| Violation::new(format!("the answer cannot be read: {error}"))),
-            Err(RecvTimeoutError::Timeout) => {
-                self.kill()?;
-                Ok(Err(Ended::Hung))
+        Ok(match self.process.ask(job, deadline)? {
+            Ok(answer) => Ok(answer),
+            Err(NoAnswer::Hung) => Err(Ended::Hung),
+            Err(NoAnswer::Died(status)) => {
+                let said = String::from_utf8_lossy(&fs::read(self.said.path())?).into_owned();
+                let mut last: Vec<_> = said.lines().rev().take(4).collect();
+                last.reverse();
+                Err(Ended::Died(format!("{status}: {}", last.join(" | "))))
             }
-            Err(RecvTimeoutError::Disconnected) => Ok(Err(self.died()?)),
-        }
+        })
     }
 
     /// Kills it, as an operating system kills: nothing of it runs any more.
     pub(crate) fn kill(&mut self) -> LawResult {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
-    }
-
-    fn died(&mut self) -> LawResult<Ended> {
-        let status = self.child.wait()?;
-        let said = String::from_utf8_lossy(&fs::read(self.said.path())?).into_owned();
-        let mut last: Vec<_> = said.lines().rev().take(4).collect();
-        last.reverse();
-        Ok(Ended::Died(format!("{status}: {}", last.join(" | "))))
-    }
-}
-
-impl Drop for SecondProcess {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        Ok(self.process.kill()?)
     }
 }
 

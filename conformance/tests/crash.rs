@@ -18,10 +18,9 @@ fn main() -> ExitCode {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io;
     use std::process::ExitCode;
 
-    use libtest_mimic::{Arguments, Completion, Failed, Trial};
+    use libtest_mimic::{Arguments, Failed, Trial};
     use raft_logstore_conformance::StoreSubject;
     use raft_logstore_conformance::crash::{
         self, Call, Cut, FaultKind, FaultPlan, FaultRule, Report, Sweep, Target,
@@ -276,23 +275,11 @@ mod linux {
     }
 
     fn trial(name: &str, check: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
-        trial_unless(crash::unavailable, name, check)
+        crash::trial(name, crash::unavailable, check)
     }
 
     fn cut_trial(name: &str, check: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
-        trial_unless(crash::cut_unavailable, name, check)
-    }
-
-    fn trial_unless(
-        unavailable: fn() -> Option<String>,
-        name: &str,
-        check: impl FnOnce() -> Result<(), Failed> + Send + 'static,
-    ) -> Trial {
-        Trial::ignorable_test(name, move || match unavailable() {
-            Some(reason) if crash::is_required() => Err(io::Error::other(reason).into()),
-            Some(reason) => Ok(Completion::ignored_with(reason)),
-            None => check().map(|()| Completion::Completed),
-        })
+        crash::trial(name, crash::cut_unavailable, check)
     }
 
     fn ensure(holds: bool, report: &impl std::fmt::Display) -> Result<(), Failed> {

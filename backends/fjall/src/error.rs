@@ -2,8 +2,7 @@ use std::io;
 use std::path::Path;
 
 use fjall::LsmError;
-use raft_logstore_core::{Error, ErrorKind, Result};
-use raft_logstore_kv::contain;
+use raft_logstore_core::{Error, ErrorKind, Result, contain};
 
 pub(crate) const RESTORE: &str = "restore the store from another replica or a backup";
 

@@ -1,7 +1,6 @@
 use std::path::Path;
 
-use raft_logstore_core::{Error, ErrorKind, Result};
-use raft_logstore_kv::contain;
+use raft_logstore_core::{Error, ErrorKind, Result, contain};
 
 const RESTORE: &str = "restore the store from another replica or a backup";
 

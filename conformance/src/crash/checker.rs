@@ -5,7 +5,6 @@ use futures_executor::block_on;
 use raft_logstore_core::{Backend, Entry, LogStoreExt, Op, Result, StableKey, StableStoreExt};
 use serde::{Deserialize, Serialize};
 
-use super::child::answer;
 use super::oracle::{Oracle, Progress};
 use super::panics::Panics;
 use super::scope::Scope;
@@ -16,6 +15,7 @@ use super::window::Window;
 use super::workload::WorkloadSpec;
 use super::writer::GOES_ON;
 use crate::OpenStore;
+use crate::answering::answer;
 
 /// The process that opens what crashes left, one after the other.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,11 +1,10 @@
 //! The processes that the kit starts: copies of the program it runs in.
 
 use std::env;
-use std::io::{self, Write};
+use std::io;
 use std::process::{Command, ExitCode, Stdio};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::checker::{self, CheckerTask};
@@ -16,9 +15,6 @@ use super::writer::{self, WriterTask};
 
 /// Tells a copy of the program what to do instead.
 const TASK_ENV: &str = "RAFT_LOGSTORE_CRASH_TASK";
-
-/// Starts every answer, so that other output is told apart.
-const ANSWER: &str = "raft-logstore-crash answers: ";
 
 /// What a child process is for.
 #[derive(Serialize, Deserialize)]
@@ -83,16 +79,4 @@ fn work(targets: &[Target], Task { target, role }: Task) -> io::Result<()> {
         };
     });
     done
-}
-
-/// Tells the parent something.
-pub(super) fn answer(answer: &impl Serialize) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{ANSWER}{}", serde_json::to_string(answer)?)?;
-    stdout.flush()
-}
-
-/// What a child told in a line of its output; `None` for other output.
-pub(super) fn parse_answer<T: DeserializeOwned>(line: &str) -> Option<T> {
-    serde_json::from_str(line.strip_prefix(ANSWER)?).ok()
 }

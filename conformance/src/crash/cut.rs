@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use super::child::{Role, Task, answer, parse_answer};
+use super::child::{Role, Task};
 use super::examiner::Examiner;
 use super::ext4::Ext4;
 use super::mark::Mark;
@@ -20,6 +20,7 @@ use super::verdict::Verdict;
 use super::window::Window;
 use super::workload::WorkloadSpec;
 use super::writer::{Reaction, WriterTask};
+use crate::answering::{answer, parse_answer};
 use crate::payload::Mix;
 
 /// Cuts the power of a real file system: ext4 in an image file, on a loop device.
@@ -154,10 +155,7 @@ impl OneCut<'_> {
         let marks = room.join(Mark::FILE);
         File::create(&marks)?;
 
-        let workload = WorkloadSpec {
-            seed: self.seed,
-            scope: self.target.scope(),
-        };
+        let workload = self.target.workload(self.seed);
         let task = Task {
             target: self.target.name().to_owned(),
             role: Role::Writer(WriterTask {

@@ -1,21 +1,18 @@
-use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
-use std::{env, fs};
+use std::{env, fs, io};
 
 use tempfile::TempDir;
 
 use super::checker::{CheckerTask, Question};
-use super::child::{Role, Task, parse_answer};
+use super::child::{Role, Task};
 use super::image::Image;
 use super::op_log::STORE;
 use super::target::Target;
 use super::verdict::Verdict;
 use super::window::Window;
 use super::workload::WorkloadSpec;
+use crate::answering::{Answering, NoAnswer};
 
 /// Puts images into directories and has a checker process look at each. A checker that dies or hangs is
 /// replaced by another.
@@ -24,7 +21,7 @@ pub(super) struct Examiner<'a> {
     workload: WorkloadSpec,
     /// In memory, where there is a file system for that.
     room: TempDir,
-    checker: Option<Checker>,
+    checker: Option<Answering>,
     images: u64,
 }
 
@@ -87,22 +84,21 @@ impl<'a> Examiner<'a> {
                         workload: self.workload,
                     }),
                 };
-                self.checker.insert(Checker::start(&task)?)
+                self.checker.insert(Answering::start(&mut task.command()?)?)
             }
         };
-        match checker.ask(question)? {
-            Some(Verdict::Panicked(message)) => {
-                // What a panic leaves behind is not to be trusted.
-                self.checker = None;
-                Ok(Verdict::Panicked(message))
+        let verdict = match checker.ask(question, DEADLINE)? {
+            Ok(verdict) => verdict,
+            Err(NoAnswer::Died(status)) => {
+                Verdict::Panicked(format!("the process that opened it ended with {status}"))
             }
-            Some(verdict) => Ok(verdict),
-            None => {
-                let ended = checker.end()?;
-                self.checker = None;
-                Ok(Verdict::Panicked(ended))
-            }
+            Err(NoAnswer::Hung) => Verdict::Panicked(format!("it hung for {DEADLINE:?}")),
+        };
+        if let Verdict::Panicked(_) = verdict {
+            // It is gone, or what a panic leaves behind is not to be trusted.
+            self.checker = None;
         }
+        Ok(verdict)
     }
 }
 
@@ -113,68 +109,5 @@ fn room() -> PathBuf {
         memory.to_owned()
     } else {
         env::temp_dir()
-    }
-}
-
-/// A checker process.
-struct Checker {
-    process: Child,
-    questions: ChildStdin,
-    /// From a thread that reads the output, so that one can stop waiting.
-    answers: Receiver<Verdict>,
-}
-
-impl Checker {
-    fn start(task: &Task) -> io::Result<Self> {
-        let mut process = task.command()?.stdin(Stdio::piped()).spawn()?;
-        let (Some(questions), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
-            return Err(io::Error::other("the checker has no pipes"));
-        };
-        let (sender, answers) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let Some(verdict) = parse_answer(&line) else {
-                    continue;
-                };
-                if sender.send(verdict).is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Self {
-            process,
-            questions,
-            answers,
-        })
-    }
-
-    /// The checker's verdict; `None` when it died or hangs.
-    fn ask(&mut self, question: &Question) -> io::Result<Option<Verdict>> {
-        let mut line = serde_json::to_vec(question)?;
-        line.push(b'\n');
-        if self.questions.write_all(&line).is_err() {
-            return Ok(None);
-        }
-        match self.answers.recv_timeout(DEADLINE) {
-            Ok(verdict) => Ok(Some(verdict)),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
-        }
-    }
-
-    /// How it ended; it is ended if it has not.
-    fn end(&mut self) -> io::Result<String> {
-        let moment = Duration::from_millis(500);
-        Ok(match super::recording::wait(&mut self.process, moment)? {
-            Some(status) => format!("the process that opened it ended with {status}"),
-            None => format!("it hung for {DEADLINE:?}"),
-        })
-    }
-}
-
-impl Drop for Checker {
-    fn drop(&mut self) {
-        // It may have ended by itself; a process that is not there needs no ending.
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }

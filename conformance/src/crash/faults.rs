@@ -101,3 +101,12 @@ impl Faults {
         self.plan.quota_bytes.filter(|_| self.armed)
     }
 }
+
+impl From<FaultRule> for FaultPlan {
+    fn from(rule: FaultRule) -> Self {
+        Self {
+            rules: vec![rule],
+            ..Self::default()
+        }
+    }
+}

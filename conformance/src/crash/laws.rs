@@ -1,6 +1,5 @@
 //! The laws that need a disk which fails: a second program of named tests, beside [`crate::main`].
 
-use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,15 +9,15 @@ use super::disk::{Disk, Omitted};
 use super::examiner::Examiner;
 use super::faults::{Call, FaultKind, FaultPlan, FaultRule};
 use super::mark::Mark;
-use super::mount::{Mounted, is_required, unavailable};
+use super::mount::{Mounted, unavailable};
 use super::op_log::{OpLog, STORE};
 use super::plan::Plan;
 use super::recording::Take;
 use super::sparse_file::PAGE;
 use super::target::Target;
+use super::trial::trial;
 use super::verdict::Verdict;
 use super::window::Window;
-use super::workload::WorkloadSpec;
 use super::writer::Reaction;
 use crate::violation::ensure;
 use crate::{Feature, LawResult, Subject, Violation, subject};
@@ -90,11 +89,11 @@ pub fn laws_main(subject: impl Subject) -> ExitCode {
 /// The cases of [`laws_main`], for a `main` of one's own that calls [`serve`](super::serve) first.
 pub fn law_trials(target: Target) -> Vec<Trial> {
     let target = Arc::new(target);
-    let trial = |law: &'static FaultLaw| trial(law, Arc::clone(&target));
+    let trial = |law: &'static FaultLaw| law_trial(law, Arc::clone(&target));
     FAULT_LAWS.iter().map(trial).collect()
 }
 
-fn trial(law: &'static FaultLaw, target: Arc<Target>) -> Trial {
+fn law_trial(law: &'static FaultLaw, target: Arc<Target>) -> Trial {
     let mut needs = [Feature::Disk, Feature::Reopen].iter().chain(law.needs);
     if let Some(reason) = needs.find_map(|need| subject::lacks(target.subject(), *need)) {
         let skip = move || Ok(Completion::ignored_with(reason));
@@ -102,16 +101,11 @@ fn trial(law: &'static FaultLaw, target: Arc<Target>) -> Trial {
             .with_kind(reason)
             .with_ignored_flag(true);
     }
-    Trial::ignorable_test(law.name, move || match unavailable() {
-        Some(reason) if is_required() => Err(io::Error::other(reason).into()),
-        Some(reason) => Ok(Completion::ignored_with(reason)),
-        None => law
-            .check(&target)
-            .map(|()| Completion::Completed)
-            .map_err(|violation| {
-                let FaultLaw { number, name, .. } = law;
-                Failed::from(format!("law {number}: {name} is broken\n{violation}"))
-            }),
+    trial(law.name, unavailable, move || {
+        law.check(&target).map_err(|violation| {
+            let FaultLaw { number, name, .. } = law;
+            Failed::from(format!("law {number}: {name} is broken\n{violation}"))
+        })
     })
 }
 
@@ -240,17 +234,12 @@ fn power_loss_during_recovery_loses_nothing(bench: &Bench<'_>) -> LawResult {
         let mut disk = Disk::new(&first, Omitted::None);
         for plan in Plan::sample(&first, 4, seed) {
             disk.advance(plan.at);
-            let mutations = disk.image(&plan).mutations();
             let window = first.window_at(plan.at);
             let take = Take {
-                disk: OpLog {
-                    base: mutations.len(),
-                    window,
-                    mutations,
-                },
+                disk: OpLog::of_image(&disk.image(&plan), window),
                 resume: Some(window),
                 most_writes: Some(0),
-                ..bench.take(seed, FaultPlan::default(), Reaction::default())
+                ..bench.take(seed)
             };
             let recording = take.record()?;
             ensure!(
@@ -269,38 +258,19 @@ fn power_loss_during_recovery_loses_nothing(bench: &Bench<'_>) -> LawResult {
     Ok(())
 }
 
-impl From<FaultRule> for FaultPlan {
-    fn from(rule: FaultRule) -> Self {
-        Self {
-            rules: vec![rule],
-            ..Self::default()
-        }
-    }
-}
-
 impl<'a> Bench<'a> {
-    fn workload(&self, seed: u64) -> WorkloadSpec {
-        WorkloadSpec {
-            seed,
-            scope: self.target.scope(),
-        }
-    }
-
-    fn take(&self, seed: u64, faults: FaultPlan, reaction: Reaction) -> Take<'a> {
-        Take {
-            target: self.target,
-            workload: self.workload(seed),
-            disk: OpLog::of_empty_disk(),
-            resume: None,
-            most_writes: None,
-            faults,
-            reaction,
-        }
+    fn take(&self, seed: u64) -> Take<'a> {
+        Take::on_an_empty_disk(self.target, self.target.workload(seed))
     }
 
     /// One run, in which nothing may go wrong beside what the reaction is for.
     fn record(&self, seed: u64, faults: FaultPlan, reaction: Reaction) -> LawResult<OpLog> {
-        let recording = self.take(seed, faults.clone(), reaction).record()?;
+        let take = Take {
+            faults: faults.clone(),
+            reaction,
+            ..self.take(seed)
+        };
+        let recording = take.record()?;
         ensure!(
             recording.verdict.is_ok(),
             "seed {seed}, {faults:?}: {:?}",
@@ -356,7 +326,7 @@ impl<'a> Bench<'a> {
     }
 
     fn expect_legal(&self, log: &OpLog, plans: &[Plan], seed: u64) -> LawResult {
-        let mut examiner = Examiner::new(self.target, self.workload(seed))?;
+        let mut examiner = Examiner::new(self.target, self.target.workload(seed))?;
         let mut disk = Disk::new(log, Omitted::None);
         for plan in plans {
             disk.advance(plan.at);
@@ -375,16 +345,8 @@ impl<'a> Bench<'a> {
     fn read_with(&self, log: &OpLog, seed: u64, faults: FaultPlan) -> LawResult<(Verdict, u64)> {
         let mut disk = Disk::new(log, Omitted::None);
         disk.advance(log.mutations.len());
-        let mutations = disk.everything().mutations();
         let window = log.window_at(log.mutations.len());
-        let mounted = Mounted::new(
-            OpLog {
-                base: mutations.len(),
-                window,
-                mutations,
-            },
-            faults,
-        )?;
+        let mounted = Mounted::new(OpLog::of_image(&disk.everything(), window), faults)?;
         mounted.set_armed(true);
         let failing = self.look(&mounted, seed, window)?;
         let reads = mounted.count(Call::Read);
@@ -399,7 +361,7 @@ impl<'a> Bench<'a> {
     }
 
     fn look(&self, mounted: &Mounted, seed: u64, window: Window) -> LawResult<Verdict> {
-        let mut examiner = Examiner::new(self.target, self.workload(seed))?;
+        let mut examiner = Examiner::new(self.target, self.target.workload(seed))?;
         let store = mounted.root().join(STORE);
         Ok(examiner.examine_dir(&store, window, false)?)
     }

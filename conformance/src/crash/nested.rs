@@ -1,14 +1,12 @@
 use std::io;
 
 use super::disk::{Disk, Omitted};
-use super::faults::FaultPlan;
 use super::op_log::OpLog;
 use super::plan::Plan;
 use super::recording::Take;
 use super::report::Report;
 use super::sweep::{Run, Sweep};
 use super::target::Target;
-use super::writer::Reaction;
 
 /// So many crashes of a run are followed by another run and another crash.
 const FIRST_CRASHES: usize = 10;
@@ -47,20 +45,12 @@ fn crash_again(
     plan: &Plan,
     images: usize,
 ) -> io::Result<Report> {
-    let mutations = disk.image(plan).mutations();
     let window = log.window_at(plan.at);
     let take = Take {
-        target: run.target,
-        workload: run.workload,
-        disk: OpLog {
-            base: mutations.len(),
-            window,
-            mutations,
-        },
+        disk: OpLog::of_image(&disk.image(plan), window),
         resume: Some(window),
         most_writes: Some(WRITES),
-        faults: FaultPlan::default(),
-        reaction: Reaction::default(),
+        ..Take::on_an_empty_disk(run.target, run.workload)
     };
     let recording = take.record()?;
     let mut report = run.report(&recording)?;

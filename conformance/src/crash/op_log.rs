@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::image::Image;
 use super::mutation::{Ino, Mutation, ROOT};
 use super::window::Window;
 
@@ -33,6 +34,16 @@ impl OpLog {
                 ino: ROOT + 1,
                 directory: true,
             }],
+        }
+    }
+
+    /// The log of a disk that holds `image`, whose legal states are known.
+    pub(super) fn of_image(image: &Image, window: Window) -> Self {
+        let mutations = image.mutations();
+        Self {
+            base: mutations.len(),
+            window,
+            mutations,
         }
     }
 

@@ -3,7 +3,7 @@ use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::child::{Role, Task, parse_answer};
+use super::child::{Role, Task};
 use super::disk::{Disk, Omitted};
 use super::faults::FaultPlan;
 use super::mark::Mark;
@@ -15,6 +15,7 @@ use super::verdict::Verdict;
 use super::window::Window;
 use super::workload::WorkloadSpec;
 use super::writer::{Reaction, WriterTask};
+use crate::answering::parse_answer;
 
 /// One run of a writer, recorded.
 pub(super) struct Recording {
@@ -40,7 +41,20 @@ pub(super) struct Take<'a> {
 /// How long a writer may take.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-impl Take<'_> {
+impl<'a> Take<'a> {
+    /// The whole workload, on a disk without a fault that has nothing but the directory of the store.
+    pub(super) fn on_an_empty_disk(target: &'a Target, workload: WorkloadSpec) -> Self {
+        Self {
+            target,
+            workload,
+            disk: OpLog::of_empty_disk(),
+            resume: None,
+            most_writes: None,
+            faults: FaultPlan::default(),
+            reaction: Reaction::default(),
+        }
+    }
+
     /// Runs the writer in a process of its own, in a file system that records it; again and again as
     /// long as it kills itself in order to be started again.
     ///
@@ -109,7 +123,7 @@ fn run(target: &Target, task: &WriterTask) -> io::Result<Verdict> {
 }
 
 /// Waits for a process to end, and ends it after the deadline; `None` then.
-pub(super) fn wait(child: &mut Child, deadline: Duration) -> io::Result<Option<ExitStatus>> {
+fn wait(child: &mut Child, deadline: Duration) -> io::Result<Option<ExitStatus>> {
     let started = Instant::now();
     while started.elapsed() < deadline {
         if let Some(status) = child.try_wait()? {

@@ -18,7 +18,6 @@ use super::target::Target;
 use super::verdict::Verdict;
 use super::window::Window;
 use super::workload::WorkloadSpec;
-use super::writer::Reaction;
 
 /// Many crashes of many runs.
 #[derive(Clone, Debug)]
@@ -139,10 +138,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(target: &'a Target, seed: u64, sweep: &'a Sweep) -> Self {
         Self {
             target,
-            workload: WorkloadSpec {
-                seed,
-                scope: target.scope(),
-            },
+            workload: target.workload(seed),
             sweep,
         }
     }
@@ -150,13 +146,8 @@ impl<'a> Run<'a> {
     /// Records the workload on an empty disk.
     pub(super) fn record(&self) -> io::Result<Recording> {
         let take = Take {
-            target: self.target,
-            workload: self.workload,
-            disk: OpLog::of_empty_disk(),
-            resume: None,
-            most_writes: None,
             faults: self.sweep.faults.clone(),
-            reaction: Reaction::default(),
+            ..Take::on_an_empty_disk(self.target, self.workload)
         };
         take.record()
     }

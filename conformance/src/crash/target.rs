@@ -3,6 +3,7 @@ use std::sync::Arc;
 use raft_logstore_core::ErrorKind;
 
 use super::scope::Scope;
+use super::workload::WorkloadSpec;
 use crate::Subject;
 
 /// A store that the crash kit tests, by name.
@@ -40,8 +41,12 @@ impl Target {
         self.subject.as_ref()
     }
 
-    pub(super) fn scope(&self) -> Scope {
-        Scope::of(self.subject())
+    /// The workload of a seed, with all that the store has.
+    pub(super) fn workload(&self, seed: u64) -> WorkloadSpec {
+        WorkloadSpec {
+            seed,
+            scope: Scope::of(self.subject()),
+        }
     }
 
     /// Whether it said of errors of this kind, named as in a [`Verdict`](super::verdict::Verdict), that

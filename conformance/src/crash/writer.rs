@@ -11,7 +11,6 @@ use raft_logstore_core::{
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 
-use super::child::answer;
 use super::mark::{Mark, Marker};
 use super::op_log::STORE;
 use super::oracle::Oracle;
@@ -23,6 +22,7 @@ use super::verdict::Verdict;
 use super::window::Window;
 use super::workload::{Step, WorkloadSpec, Write};
 use crate::OpenStore;
+use crate::answering::answer;
 
 /// The process that writes to a store in a recorded file system, and dies in the middle of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

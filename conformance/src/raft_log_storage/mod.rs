@@ -8,6 +8,7 @@ mod names;
 pub mod openraft_0_10;
 #[cfg(feature = "openraft-0-9")]
 pub mod openraft_0_9;
+mod payloads;
 mod storage;
 mod store;
 mod subject;

@@ -1,8 +1,8 @@
 //! Stores for the openraft 0.10 line.
 
 use std::error::Error as StdError;
-use std::fmt::Debug;
 use std::io;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use raft_logstore_core::{Error, ErrorKind, Result};
 use super::StorageSubject;
 use super::answer::run_where_woken;
 use super::names::is_committed;
+use super::payloads::{Payloads, corrupt};
 use super::storage::{Answer, LogId, Range, Reader, State, Storage, Stored};
 
 /// A store of the openraft 0.10 line: `open` opens it in a directory, `encode` and `decode` say how bytes
@@ -70,27 +71,17 @@ where
     E: Into<Box<dyn StdError + Send + Sync>>,
     F: Future<Output = std::result::Result<S, E>> + Send + 'static,
 {
-    let words = Arc::new(Words::<C> {
-        encode: Box::new(encode),
-        decode: Box::new(decode),
+    let payloads = Payloads::new(encode, decode, |entry: &C::Entry| {
+        Words::<C>::read_id(&entry.log_id())
     });
-    StorageSubject::new(move |dir| {
-        let (opening, words) = (open(dir), Arc::clone(&words));
-        async move {
-            let storage = opening
-                .await
-                .map_err(|error| Error::new(ErrorKind::Io, "open").with_source(error))?;
-            Ok(Box::new(Line { storage, words }) as Box<dyn Storage>)
-        }
+    StorageSubject::new(open, move |storage| Line {
+        storage,
+        payloads: Arc::clone(&payloads),
     })
-    .expect("a thread can be started")
 }
 
 /// How the laws say what openraft has types for.
-struct Words<C: RaftTypeConfig> {
-    encode: Box<dyn Fn(Bytes) -> C::D + Send + Sync>,
-    decode: Box<dyn Fn(C::Entry) -> Option<Bytes> + Send + Sync>,
-}
+struct Words<C>(PhantomData<C>);
 
 impl<C> Words<C>
 where
@@ -136,25 +127,6 @@ where
         }
         (Self::leader(low).to_committed() == *leader).then_some(low)
     }
-
-    fn stored(&self, entry: C::Entry) -> Result<Stored> {
-        let id = Self::read_id(&entry.log_id())?;
-        let payload = (self.decode)(entry);
-        let payload = payload.ok_or_else(|| corrupt("read a payload", &id))?;
-        Ok((id, payload))
-    }
-
-    fn all_stored(&self, entries: Vec<C::Entry>) -> Result<Vec<Stored>> {
-        entries
-            .into_iter()
-            .map(|entry| self.stored(entry))
-            .collect()
-    }
-}
-
-fn corrupt(operation: &'static str, what: &dyn Debug) -> Error {
-    Error::new(ErrorKind::Corrupt, operation)
-        .with_advice(format!("{what:?} is not what was written"))
 }
 
 fn failed(operation: &'static str) -> impl FnOnce(io::Error) -> Error {
@@ -163,7 +135,7 @@ fn failed(operation: &'static str) -> impl FnOnce(io::Error) -> Error {
 
 struct Line<C: RaftTypeConfig, S> {
     storage: S,
-    words: Arc<Words<C>>,
+    payloads: Arc<Payloads<C::D, C::Entry>>,
 }
 
 #[async_trait]
@@ -187,13 +159,13 @@ where
     async fn reader(&mut self) -> Box<dyn Reader> {
         Box::new(LineReader {
             reader: self.storage.get_log_reader().await,
-            words: Arc::clone(&self.words),
+            payloads: Arc::clone(&self.payloads),
         })
     }
 
     async fn append(&mut self, entries: Vec<Stored>, answer: Answer) -> Result<()> {
         let entry = |(id, payload): Stored| {
-            let payload = C::Payload::normal((self.words.encode)(payload));
+            let payload = C::Payload::normal(self.payloads.encode(payload));
             C::Entry::new(Words::<C>::to_openraft(id), payload)
         };
         let entries: Vec<C::Entry> = entries.into_iter().map(entry).collect();
@@ -240,7 +212,7 @@ where
 
 struct LineReader<C: RaftTypeConfig, R> {
     reader: R,
-    words: Arc<Words<C>>,
+    payloads: Arc<Payloads<C::D, C::Entry>>,
 }
 
 #[async_trait]
@@ -253,21 +225,21 @@ where
 {
     async fn read(&mut self, range: Range) -> Result<Vec<Stored>> {
         let found = self.reader.try_get_log_entries(range).await;
-        self.words
-            .all_stored(found.map_err(failed("try_get_log_entries"))?)
+        self.payloads
+            .read(found.map_err(failed("try_get_log_entries"))?)
     }
 
     async fn stream(&mut self, range: Range) -> Option<Result<Vec<Stored>>> {
         let stream = self.reader.entries_stream(range).await;
         let found: std::result::Result<Vec<_>, _> = stream.try_collect().await;
         let found = found.map_err(failed("entries_stream"));
-        Some(found.and_then(|found| self.words.all_stored(found)))
+        Some(found.and_then(|found| self.payloads.read(found)))
     }
 
     async fn limited(&mut self, start: u64, end: u64) -> Result<Vec<Stored>> {
         let found = self.reader.limited_get_log_entries(start, end).await;
-        self.words
-            .all_stored(found.map_err(failed("limited_get_log_entries"))?)
+        self.payloads
+            .read(found.map_err(failed("limited_get_log_entries"))?)
     }
 
     async fn vote(&mut self) -> Result<Option<u64>> {

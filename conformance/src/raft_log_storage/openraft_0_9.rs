@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::Debug;
+use std::marker::PhantomData;
 use std::ops::RangeBounds;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
@@ -20,6 +21,7 @@ use tokio::sync::Mutex;
 use super::StorageSubject;
 use super::answer::run_where_woken;
 use super::names::is_committed;
+use super::payloads::{Payloads, corrupt};
 use super::storage::{Answer, LogId, Range, Reader, State, Storage, Stored};
 
 /// A store of the openraft 0.9 line: `open` opens it in a directory, `encode` and `decode` say how bytes
@@ -70,28 +72,17 @@ where
     E: Into<Box<dyn StdError + Send + Sync>>,
     F: Future<Output = std::result::Result<S, E>> + Send + 'static,
 {
-    let words = Arc::new(Words::<C> {
-        encode: Box::new(encode),
-        decode: Box::new(decode),
+    let payloads = Payloads::new(encode, decode, |entry: &C::Entry| {
+        Words::<C>::read_id(entry.get_log_id())
     });
-    StorageSubject::new(move |dir| {
-        let (opening, words) = (open(dir), Arc::clone(&words));
-        async move {
-            let storage = opening
-                .await
-                .map_err(|error| Error::new(ErrorKind::Io, "open").with_source(error))?;
-            let storage = Arc::new(Mutex::new(storage));
-            Ok(Box::new(Line { storage, words }) as Box<dyn Storage>)
-        }
+    StorageSubject::new(open, move |storage| Line {
+        storage: Arc::new(Mutex::new(storage)),
+        payloads: Arc::clone(&payloads),
     })
-    .expect("a thread can be started")
 }
 
 /// How the laws say what openraft has types for.
-struct Words<C: RaftTypeConfig> {
-    encode: Box<dyn Fn(Bytes) -> C::D + Send + Sync>,
-    decode: Box<dyn Fn(C::Entry) -> Option<Bytes> + Send + Sync>,
-}
+struct Words<C>(PhantomData<C>);
 
 impl<C> Words<C>
 where
@@ -132,25 +123,6 @@ where
             Err(corrupt("read a log id", id))
         }
     }
-
-    fn stored(&self, entry: C::Entry) -> Result<Stored> {
-        let id = Self::read_id(entry.get_log_id())?;
-        let payload = (self.decode)(entry);
-        let payload = payload.ok_or_else(|| corrupt("read a payload", &id))?;
-        Ok((id, payload))
-    }
-
-    fn all_stored(&self, entries: Vec<C::Entry>) -> Result<Vec<Stored>> {
-        entries
-            .into_iter()
-            .map(|entry| self.stored(entry))
-            .collect()
-    }
-}
-
-fn corrupt(operation: &'static str, what: &dyn Debug) -> Error {
-    Error::new(ErrorKind::Corrupt, operation)
-        .with_advice(format!("{what:?} is not what was written"))
 }
 
 fn failed<C: RaftTypeConfig>(
@@ -162,7 +134,7 @@ fn failed<C: RaftTypeConfig>(
 struct Line<C: RaftTypeConfig, S> {
     /// Shared with its readers: in this line the storage itself reads the vote.
     storage: Arc<Mutex<S>>,
-    words: Arc<Words<C>>,
+    payloads: Arc<Payloads<C::D, C::Entry>>,
 }
 
 #[async_trait]
@@ -187,13 +159,13 @@ where
         Box::new(LineReader {
             reader: self.storage.lock().await.get_log_reader().await,
             storage: Arc::clone(&self.storage),
-            words: Arc::clone(&self.words),
+            payloads: Arc::clone(&self.payloads),
         })
     }
 
     async fn append(&mut self, entries: Vec<Stored>, answer: Answer) -> Result<()> {
         let entry = |(id, payload): Stored| {
-            let mut entry = C::Entry::from_app_data((self.words.encode)(payload));
+            let mut entry = C::Entry::from_app_data(self.payloads.encode(payload));
             entry.set_log_id(&Words::<C>::to_openraft(id));
             entry
         };
@@ -238,7 +210,7 @@ where
 struct LineReader<C: RaftTypeConfig, R, S> {
     reader: R,
     storage: Arc<Mutex<S>>,
-    words: Arc<Words<C>>,
+    payloads: Arc<Payloads<C::D, C::Entry>>,
 }
 
 #[async_trait]
@@ -251,8 +223,8 @@ where
 {
     async fn read(&mut self, range: Range) -> Result<Vec<Stored>> {
         let found = self.reader.try_get_log_entries(range).await;
-        self.words
-            .all_stored(found.map_err(failed::<C>("try_get_log_entries"))?)
+        self.payloads
+            .read(found.map_err(failed::<C>("try_get_log_entries"))?)
     }
 
     async fn stream(&mut self, _range: Range) -> Option<Result<Vec<Stored>>> {
@@ -261,8 +233,8 @@ where
 
     async fn limited(&mut self, start: u64, end: u64) -> Result<Vec<Stored>> {
         let found = self.reader.limited_get_log_entries(start, end).await;
-        self.words
-            .all_stored(found.map_err(failed::<C>("limited_get_log_entries"))?)
+        self.payloads
+            .read(found.map_err(failed::<C>("limited_get_log_entries"))?)
     }
 
     async fn vote(&mut self) -> Result<Option<u64>> {

@@ -1,12 +1,12 @@
+use std::error::Error as StdError;
 use std::future::Future;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
-use raft_logstore_core::Result;
+use raft_logstore_core::{Error, ErrorKind, Result};
 use tokio::runtime::{Builder, Runtime};
 
 use super::log::Shared;
@@ -71,20 +71,41 @@ const NOT_ASKED: [(Feature, &str); 11] = [
 ];
 
 impl StorageSubject {
-    pub(super) fn new<F>(open: impl Fn(PathBuf) -> F + Send + Sync + 'static) -> io::Result<Self>
+    /// A subject whose storages `open` opens and `line` calls in the words of both lines.
+    ///
+    /// # Panics
+    ///
+    /// When no async runtime can be started.
+    pub(super) fn new<S, E, F, L>(
+        open: impl Fn(PathBuf) -> F + Send + Sync + 'static,
+        line: impl Fn(S) -> L + Send + Sync + 'static,
+    ) -> Self
     where
-        F: Future<Output = Result<Box<dyn Storage>>> + Send + 'static,
+        S: 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = std::result::Result<S, E>> + Send + 'static,
+        L: Storage + 'static,
     {
-        Ok(Self {
-            open: Box::new(move |dir| Box::pin(open(dir))),
+        let line = Arc::new(line);
+        Self {
+            open: Box::new(move |dir| {
+                let (opening, line) = (open(dir), Arc::clone(&line));
+                Box::pin(async move {
+                    let storage = opening
+                        .await
+                        .map_err(|error| Error::new(ErrorKind::Io, "open").with_source(error))?;
+                    Ok(Box::new(line(storage)) as Box<dyn Storage>)
+                })
+            }),
             names: Arc::default(),
             runtime: Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
-                .build()?,
+                .build()
+                .expect("a thread can be started"),
             without: NOT_ASKED.to_vec(),
             kept_bytes: 16 << 20,
-        })
+        }
     }
 
     /// Says that the store does without a feature, and why: `Feature::Reopen` for one in memory,

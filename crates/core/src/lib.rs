@@ -17,8 +17,7 @@
 //! acknowledged.
 //!
 //! The *laws* named in the contract prose are the functions of `raft-logstore-conformance`: each is
-//! checked for every backend. ARCHITECTURE.md lists them by number. Laws 14 and 15, damaged files
-//! and a full disk, need faults that depend on the engine; the tests of each backend check those.
+//! checked for every backend. ARCHITECTURE.md lists them by number.
 
 mod backend;
 mod batch;
@@ -30,6 +29,7 @@ mod error;
 mod group;
 mod log_store;
 mod memory;
+mod panics;
 mod range;
 mod read_only;
 mod stable_key;
@@ -44,6 +44,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use group::GroupId;
 pub use log_store::{LogStore, LogStoreExt};
 pub use memory::MemoryBackend;
+pub use panics::contain;
 pub use range::IndexRange;
 pub use read_only::ReadOnly;
 pub use stable_key::{InvalidStableKey, StableKey};

@@ -94,8 +94,8 @@ impl<E: KvEngine> KvBackend<E> {
         Ok(backend)
     }
 
-    /// Opens the store in an engine, with its journal in `dir`, to look at it. A damaged group hides no other: it is an error of
-    /// its own. A write is refused.
+    /// Opens the store in an engine, with its journal in `dir`, to look at it. A damaged group hides no
+    /// other: it is an error of its own. A write is refused.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use crate::KvView;
 use crate::header::Header;
 use crate::layout::{self, LOGS, META};
 
-const RESTORE: &str = "restore the store from another replica or a backup";
+pub(crate) const RESTORE: &str = "restore the store from another replica or a backup";
 
 /// Reads the records of a store from one consistent view, and checks every one. Knows nothing of what
 /// [`Recent`](crate::recent::Recent) has to say beside them.

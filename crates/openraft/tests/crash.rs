@@ -18,7 +18,7 @@ mod linux {
     use std::path::PathBuf;
     use std::process::ExitCode;
 
-    use libtest_mimic::{Arguments, Completion, Failed, Trial};
+    use libtest_mimic::{Arguments, Failed};
     use openraft::EntryPayload;
     use raft_logstore_conformance::crash::{self, Report, Sweep, Target};
     use raft_logstore_conformance::{openraft_0_10, text};
@@ -59,27 +59,20 @@ mod linux {
             return code;
         }
         let trials = vec![
-            trial("what_is_acknowledged_survives_a_power_cut", || {
-                let report = small().run(&target())?;
-                ensure(report.ok == 100 && report.passed(), &report)
-            }),
-            trial("a_disk_that_lies_is_caught", || {
+            crash::trial(
+                "what_is_acknowledged_survives_a_power_cut",
+                crash::unavailable,
+                || {
+                    let report = small().run(&target())?;
+                    ensure(report.ok == 100 && report.passed(), &report)
+                },
+            ),
+            crash::trial("a_disk_that_lies_is_caught", crash::unavailable, || {
                 let report = small().lie(&target())?;
                 ensure(!report.passed(), &report)
             }),
         ];
         libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-    }
-
-    fn trial(
-        name: &str,
-        check: impl FnOnce() -> std::result::Result<(), Failed> + Send + 'static,
-    ) -> Trial {
-        Trial::ignorable_test(name, move || match crash::unavailable() {
-            Some(reason) if crash::is_required() => Err(reason.into()),
-            Some(reason) => Ok(Completion::ignored_with(reason)),
-            None => check().map(|()| Completion::Completed),
-        })
     }
 
     fn ensure(holds: bool, report: &Report) -> std::result::Result<(), Failed> {

@@ -9,6 +9,7 @@ use raft_logstore_core::{Batch, Error, ErrorKind, Result};
 use super::encoding;
 use super::frame::Frame;
 use crate::aside::keep_aside;
+use crate::reader::RESTORE;
 
 /// The commits that are not settled yet, in a file of their own.
 ///
@@ -68,8 +69,6 @@ const WINDOW: usize = 256 << 10;
 
 /// The bytes of memory that are kept for the next commit.
 const KEEP_BYTES: usize = 4 << 20;
-
-const RESTORE: &str = "restore the store from another replica or a backup";
 
 impl Journal {
     /// The name of the file in the folder of a backend.

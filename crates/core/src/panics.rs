@@ -1,9 +1,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs `work` in an engine that may panic on damaged files, and makes an error of the panic's message.
+/// Runs code that may panic and is not the caller's own, such as an engine that walks into a damaged page, and
+/// makes an error of the panic's message.
 ///
-/// The checksum of a record cannot prevent that an engine walks into a damaged page. Such a panic must not
-/// take the process down. The caller uses nothing of `work` afterwards.
+/// Such a panic must not take the process down, or a thread with everybody who waits for it. The caller uses
+/// nothing of `work` afterwards. A program built with `panic = "abort"` is ended all the same.
 ///
 /// # Errors
 ///
