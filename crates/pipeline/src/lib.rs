@@ -22,8 +22,8 @@
 //! 3. The `writer` takes everything that waits, makes one
 //!    [`Batch`](raft_logstore_core::Batch) of it and commits it: one sync for all of them. There is
 //!    no timer; a batch grows while the sync before it is under way.
-//! 4. The tail is told what is durable, the completions fire in queue order, and the `watermark` is
-//!    recorded.
+//! 4. The `watermark` is recorded, the tail is told what is durable, and the completions fire in queue
+//!    order.
 //!
 //! No lock is held across a commit or a read of the disk. Nothing here needs an async runtime, and
 //! nothing blocks one: reads that miss the tail run on the store's reader threads (`readers`).

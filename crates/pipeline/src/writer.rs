@@ -118,13 +118,13 @@ impl Writer {
             });
             self.counters.committed(entries, bytes, took.as_secs_f64());
         }
+        let recorded = match &self.watermark {
+            Some(watermark) if !batch.ops.is_empty() => watermark.record(self.sequence),
+            _ => Ok(()),
+        };
+        // The commit is durable whether or not that could be recorded, and must not look failed.
         self.complete(waiting);
-        // Afterwards: the commit is durable whether or not this can be written, and must not look failed.
-        if !batch.ops.is_empty()
-            && let Some(watermark) = &self.watermark
-        {
-            watermark.record(self.sequence)?;
-        }
+        recorded?;
         Ok(batch.ops.iter().any(frees_space))
     }
 

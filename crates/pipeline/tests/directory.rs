@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_executor::block_on;
 use raft_logstore_core::{
-    Backend, BackendConfig, Batch, Entry, Error, ErrorKind, GroupId, LogStoreExt, MemoryBackend,
-    Op, Result,
+    Backend, BackendConfig, Batch, Completion, Entry, Error, ErrorKind, GroupId, LogStore,
+    LogStoreExt, MemoryBackend, Op, Result,
 };
 use raft_logstore_pipeline::{Store, StoreConfig};
 use rstest::rstest;
@@ -245,6 +245,31 @@ fn missing_commits_refuse_to_open_and_say_how_many(#[case] found: u64, #[case] m
             .unwrap();
     });
     block_on(open(dir.path()).unwrap().close()).unwrap();
+}
+
+#[test]
+fn the_watermark_tells_of_a_commit_when_its_completion_fires() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    // What a process leaves that is killed the moment it is told.
+    let left = tempfile::tempdir().unwrap();
+    let [from, to] = [dir.path(), left.path()].map(|dir| dir.join("WATERMARK"));
+    let done = Completion::new(move |result| {
+        result.unwrap();
+        fs::copy(from, to).unwrap();
+    });
+    block_on(
+        store
+            .group(GroupId(0))
+            .append(vec![Entry::new(1, "x")], done),
+    )
+    .unwrap();
+    block_on(store.close()).unwrap();
+
+    // An engine that comes back without it is found out.
+    fs::create_dir(left.path().join("counting")).unwrap();
+    fs::write(left.path().join("counting/commits"), "0").unwrap();
+    assert_eq!(refusal(left.path()).kind(), ErrorKind::LostCommits);
 }
 
 #[test]
