@@ -3,7 +3,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use raft_logstore_core::{Error, ErrorKind, Result};
-use raft_logstore_kv::keep_aside;
+use raft_logstore_frames::keep_aside;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{RESTORE, translate_io};

@@ -1,6 +1,8 @@
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
-use crate::{Entry, GroupId, StableKey};
+use crate::{Bounds, Entry, GroupId, Result, StableKey};
 
 /// What one commit writes: operations in order, over any number of groups, all or nothing (law 10).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +12,28 @@ pub struct Batch {
     pub sequence: u64,
     /// The operations, applied from first to last.
     pub ops: Vec<Op>,
+}
+
+impl Batch {
+    /// Checks that the operations keep the rules of [`Bounds`], for a backend that does not take the
+    /// caller's word for it; `bounds` says what a group has before.
+    ///
+    /// # Errors
+    ///
+    /// Those of `bounds` and of [`Bounds::after`], naming the group.
+    pub fn check(&self, bounds: impl Fn(GroupId) -> Result<Bounds>) -> Result<()> {
+        let mut after = HashMap::new();
+        for op in &self.ops {
+            let group = op.group();
+            let before = match after.get(&group) {
+                Some(before) => *before,
+                None => bounds(group)?,
+            };
+            let bounds = before.after(op).map_err(|error| error.with_group(group))?;
+            after.insert(group, bounds);
+        }
+        Ok(())
+    }
 }
 
 /// One operation of a [`Batch`].

@@ -1,4 +1,4 @@
-use crate::{Error, ErrorKind, IndexRange, MAX_INDEX, Result};
+use crate::{Error, ErrorKind, IndexRange, MAX_INDEX, Op, Result};
 
 /// The bounds of one log, and the rules by which they move.
 ///
@@ -67,6 +67,23 @@ impl Bounds {
     pub fn range(self) -> IndexRange {
         self.entries.map_or(IndexRange::EMPTY, |(first, last)| {
             IndexRange::new(first..=last)
+        })
+    }
+
+    /// The bounds of the log of its group after `op`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append) and [`truncate`](Self::truncate).
+    pub fn after(self, op: &Op) -> Result<Self> {
+        Ok(match op {
+            Op::Append { entries, .. } => entries
+                .iter()
+                .try_fold(self, |bounds, entry| bounds.append(entry.index, 1))?,
+            Op::Truncate { from, .. } => self.truncate(*from)?,
+            Op::Purge { up_to, .. } => self.purge(*up_to),
+            Op::Put { .. } => self,
+            Op::DropGroup { .. } => Self::default(),
         })
     }
 

@@ -124,6 +124,20 @@ impl Error {
         error.with_source(source)
     }
 
+    /// Damage found in `operation`: `what` is wrong, and the advice says where good data may be had.
+    ///
+    /// ```
+    /// use raft_logstore_core::Error;
+    ///
+    /// let error = Error::corrupt("read", "the entry fails its checksum");
+    /// assert!(error.to_string().ends_with("restore the store from another replica or a backup"));
+    /// ```
+    pub fn corrupt(operation: &'static str, what: &str) -> Self {
+        Self::new(ErrorKind::Corrupt, operation).with_advice(format!(
+            "{what}; restore the store from another replica or a backup"
+        ))
+    }
+
     /// Names the group.
     pub fn with_group(self, group: GroupId) -> Self {
         self.with(|inner| inner.group = Some(group))

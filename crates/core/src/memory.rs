@@ -61,31 +61,9 @@ impl MemoryBackend {
 }
 
 impl State {
-    /// The bounds every group of the batch would have after it, or why the batch breaks the rules.
-    fn check(&self, batch: &Batch) -> Result<()> {
-        let mut after = BTreeMap::new();
-        for op in &batch.ops {
-            let group = op.group();
-            let bounds = after.entry(group).or_insert_with(|| {
-                self.groups
-                    .get(&group)
-                    .map_or(Bounds::default(), |group| group.bounds)
-            });
-            *bounds = match op {
-                Op::Append { entries, .. } => {
-                    let mut bounds = *bounds;
-                    for entry in entries {
-                        bounds = bounds.append(entry.index, 1)?;
-                    }
-                    bounds
-                }
-                Op::Truncate { from, .. } => bounds.truncate(*from)?,
-                Op::Purge { up_to, .. } => bounds.purge(*up_to),
-                Op::Put { .. } => *bounds,
-                Op::DropGroup { .. } => Bounds::default(),
-            };
-        }
-        Ok(())
+    fn bounds(&self, group: GroupId) -> Bounds {
+        let group = self.groups.get(&group);
+        group.map_or(Bounds::default(), |group| group.bounds)
     }
 
     fn apply(&mut self, op: &Op) -> Result<()> {
@@ -145,11 +123,7 @@ impl Backend for MemoryBackend {
     }
 
     fn bounds(&self, group: GroupId) -> Result<Bounds> {
-        Ok(self
-            .state()
-            .groups
-            .get(&group)
-            .map_or(Bounds::default(), |group| group.bounds))
+        Ok(self.state().bounds(group))
     }
 
     fn read(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
@@ -190,7 +164,7 @@ impl Backend for MemoryBackend {
                 batch.sequence, state.sequence
             )));
         }
-        state.check(batch)?;
+        batch.check(|group| Ok(state.bounds(group)))?;
         for op in &batch.ops {
             state.apply(op)?;
         }

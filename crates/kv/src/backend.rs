@@ -6,9 +6,10 @@ use raft_logstore_core::{
     Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, ReadOnly, Result,
     StableKey,
 };
+use raft_logstore_frames::Access;
 
 use crate::garbage::{Garbage, SLICE};
-use crate::journal::{Access, Journal};
+use crate::journal::Journal;
 use crate::reader::Reader;
 use crate::recent::{Recent, StableValue};
 use crate::{KvBatch, KvEngine, format};
@@ -240,7 +241,7 @@ impl<E: KvEngine> Backend for KvBackend<E> {
             return Ok(newer);
         }
         // Taken under the lock: no commit comes between the two parts.
-        let reader = self.reader()?;
+        let reader = self.reader().map_err(|error| error.with_group(group))?;
         drop(recent);
         let mut entries = reader.entries(group, settled, max_bytes)?;
         if entries.last().map(|last| last.index) == settled.bounds().map(|(_, last)| last) {
@@ -260,7 +261,7 @@ impl<E: KvEngine> Backend for KvBackend<E> {
         match recent.stable(group, key)? {
             StableValue::Here(value) => Ok(value),
             StableValue::Settled => {
-                let reader = self.reader()?;
+                let reader = self.reader().map_err(|error| error.with_group(group))?;
                 drop(recent);
                 reader.stable(group, key).map(Some)
             }

@@ -12,7 +12,6 @@
 //!         + Reader: records, checked            <- KvEngine::view    one consistent state
 //! ```
 
-mod aside;
 mod backend;
 mod engine;
 mod format;
@@ -24,7 +23,6 @@ mod reader;
 mod recent;
 mod write;
 
-pub use aside::keep_aside;
 pub use backend::KvBackend;
 pub use engine::{KvEngine, KvView, Visitor};
 pub use format::FORMAT_VERSION;

@@ -1,15 +1,11 @@
 use std::ops::{ControlFlow, RangeInclusive};
 
 use bytes::Bytes;
-use raft_logstore_core::{
-    Entry, Error, ErrorKind, GroupId, IndexRange, Result, StableKey, envelope,
-};
+use raft_logstore_core::{Entry, Error, GroupId, IndexRange, Result, StableKey, envelope};
 
 use crate::KvView;
 use crate::header::Header;
 use crate::layout::{self, LOGS, META};
-
-pub(crate) const RESTORE: &str = "restore the store from another replica or a backup";
 
 /// Reads the records of a store from one consistent view, and checks every one. Knows nothing of what
 /// [`Recent`](crate::recent::Recent) has to say beside them.
@@ -23,9 +19,10 @@ impl<V: KvView> Reader<V> {
             .as_deref()
             .and_then(|record| envelope::open(layout::SEQUENCE, record));
         value.and_then(layout::commit_and_groups).ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, "read commit number").with_advice(format!(
-                "the number of the last commit is missing or fails its checksum; {RESTORE}"
-            ))
+            Error::corrupt(
+                "read commit number",
+                "the number of the last commit is missing or fails its checksum",
+            )
         })
     }
 
@@ -99,18 +96,18 @@ impl<V: KvView> Reader<V> {
             .and_then(|record| envelope::open(layout::JOURNAL, record))
             .and_then(|value| value.try_into().ok());
         value.map(u64::from_be_bytes).ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, "read journal").with_advice(format!(
-                "the record that names the journal is missing or fails its checksum; {RESTORE}"
-            ))
+            Error::corrupt(
+                "read journal",
+                "the record that names the journal is missing or fails its checksum",
+            )
         })
     }
 
     /// The value of a stable key that is set.
     pub(crate) fn stable(&self, group: GroupId, name: &StableKey) -> Result<Bytes> {
         let corrupt = |what| {
-            Error::new(ErrorKind::Corrupt, "read stable key")
+            Error::corrupt("read stable key", &format!("stable key `{name}` {what}"))
                 .with_group(group)
-                .with_advice(format!("stable key `{name}` {what}; {RESTORE}"))
         };
         let key = layout::stable_key(group, name);
         let record = self
@@ -185,11 +182,8 @@ impl<V: KvView> Reader<V> {
         };
         let value = envelope::open(&key, &record).and_then(|value| value.try_into().ok());
         value.map(u64::from_be_bytes).ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, "read group")
-                .with_group(group)
-                .with_advice(format!(
-                    "the record of what is deleted fails its checksum; {RESTORE}"
-                ))
+            let what = "the record of what is deleted fails its checksum";
+            Error::corrupt("read group", what).with_group(group)
         })
     }
 
@@ -246,29 +240,23 @@ fn place(error: Error, group: GroupId, indexes: Option<IndexRange>) -> Error {
 }
 
 fn bad_header(group: GroupId, what: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, "read group")
-        .with_group(group)
-        .with_advice(format!("the header of the group {what}; {RESTORE}"))
+    Error::corrupt("read group", &format!("the header of the group {what}")).with_group(group)
 }
 
 /// A key was met that cannot be where it is.
 fn foreign(key: &[u8]) -> Error {
-    Error::new(ErrorKind::Corrupt, "read keys").with_advice(format!(
-        "key \"{}\" is out of place; {RESTORE}",
-        key.escape_ascii()
-    ))
+    let what = format!("key \"{}\" is out of place", key.escape_ascii());
+    Error::corrupt("read keys", &what)
 }
 
 fn rotten(group: GroupId, index: u64) -> Error {
-    Error::new(ErrorKind::Corrupt, "read entries")
+    Error::corrupt("read entries", "the entry fails its checksum")
         .with_group(group)
         .with_indexes(index..=index)
-        .with_advice(format!("the entry fails its checksum; {RESTORE}"))
 }
 
 fn hole(group: GroupId, missing: RangeInclusive<u64>) -> Error {
-    Error::new(ErrorKind::Corrupt, "read entries")
+    Error::corrupt("read entries", "entries of the log are missing")
         .with_group(group)
         .with_indexes(missing)
-        .with_advice(format!("entries of the log are missing; {RESTORE}"))
 }

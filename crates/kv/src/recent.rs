@@ -201,17 +201,7 @@ impl Recent {
 
     /// Checks that `batch` keeps the rules of [`Bounds`].
     pub(crate) fn check(&self, batch: &Batch) -> Result<()> {
-        let mut after: HashMap<GroupId, Bounds> = HashMap::new();
-        for op in &batch.ops {
-            let group = op.group();
-            let bounds = match after.get(&group) {
-                Some(bounds) => *bounds,
-                None => self.bounds(group)?,
-            };
-            let bounds = bounds_after(bounds, op).map_err(|error| error.with_group(group))?;
-            after.insert(group, bounds);
-        }
-        Ok(())
+        batch.check(|group| self.bounds(group))
     }
 
     /// Takes in a commit.
@@ -248,7 +238,7 @@ impl Recent {
             })
         });
         let before = header.bounds;
-        header.bounds = bounds_after(before, op)?;
+        header.bounds = before.after(op)?;
         self.bytes += Self::OVERHEAD;
         match op {
             Op::Append { entries, .. } => {
@@ -406,21 +396,4 @@ impl Changes {
             garbage.add(id, settled.intersect(IndexRange::new(..=floor)), batch);
         }
     }
-}
-
-/// The bounds of a log with `before` after `op`.
-fn bounds_after(before: Bounds, op: &Op) -> Result<Bounds> {
-    Ok(match op {
-        Op::Append { entries, .. } => {
-            let mut bounds = before;
-            for entry in entries {
-                bounds = bounds.append(entry.index, 1)?;
-            }
-            bounds
-        }
-        Op::Truncate { from, .. } => before.truncate(*from)?,
-        Op::Purge { up_to, .. } => before.purge(*up_to),
-        Op::Put { .. } => before,
-        Op::DropGroup { .. } => Bounds::default(),
-    })
 }

@@ -8,13 +8,14 @@ use std::process::Command;
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
-    ("raft-logstore-kv", &[CORE]),
+    (FRAMES, &[CORE]),
+    ("raft-logstore-kv", &[CORE, FRAMES]),
     ("raft-logstore-redb", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-heed", &[CORE, "raft-logstore-kv"]),
-    ("raft-logstore-fjall", &[CORE, "raft-logstore-kv"]),
+    ("raft-logstore-fjall", &[CORE, FRAMES, "raft-logstore-kv"]),
     (ADAPTER, &[CORE]),
     ("raft-logstore-openraft", &[CORE, ADAPTER]),
     ("raft-logstore-openraft-0-9", &[CORE, ADAPTER]),
@@ -42,6 +43,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 const CORE: &str = "raft-logstore-core";
+const FRAMES: &str = "raft-logstore-frames";
 const ADAPTER: &str = "raft-logstore-adapter";
 
 /// What must not be anywhere below core, nor below what the adapters share.

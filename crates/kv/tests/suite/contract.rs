@@ -532,6 +532,27 @@ fn a_flipped_bit_in_a_stable_key_or_the_header_is_reported_with_the_group() {
     );
 }
 
+#[test]
+fn an_engine_that_breaks_down_is_reported_with_the_group_that_was_asked_for() {
+    let mut store = Store::new();
+    store.commit([append(GROUP, 1, 9), put(GROUP, "vote")]);
+    store.settle();
+    store.engine.break_down();
+    let backend = &store.backend;
+    let errors = [
+        backend.read(GROUP, IndexRange::new(..), 0).unwrap_err(),
+        backend.bounds(GROUP).unwrap_err(),
+        backend.get(GROUP, &StableKey::VOTE).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(
+            (error.kind(), error.group()),
+            (ErrorKind::Corrupt, Some(GROUP)),
+            "{error}"
+        );
+    }
+}
+
 #[rstest]
 #[case::format(layout::FORMAT)]
 #[case::sequence(layout::SEQUENCE)]

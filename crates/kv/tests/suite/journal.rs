@@ -12,7 +12,7 @@ use crate::store::{GROUP, Store, append, put};
 
 /// Where the first commit is, what comes before its body, and how long the file is when nothing made it grow.
 const START: usize = 4096;
-const HEAD: usize = 24;
+const HEAD: usize = 32;
 const CAPACITY: u64 = 4 << 20;
 
 fn journal(store: &Store) -> PathBuf {
@@ -206,7 +206,7 @@ fn a_journal_that_is_not_there_or_not_its_own_is_reported(#[case] damage: fn(&Pa
 fn a_flipped_bit_in_the_header_of_the_journal_is_reported() {
     let store = four_commits();
     let path = journal(&store);
-    for bit in 0..24 * 8 {
+    for bit in 0..40 * 8 {
         flip(&path, bit);
         corrupt(&store);
         flip(&path, bit);
@@ -217,14 +217,14 @@ fn a_flipped_bit_in_the_header_of_the_journal_is_reported() {
 fn a_journal_of_a_newer_format_is_refused_naming_both() {
     let store = four_commits();
     let path = journal(&store);
-    let mut header = fs::read(&path).unwrap()[..20].to_vec();
+    let mut header = fs::read(&path).unwrap()[..36].to_vec();
     header[11] = 8;
     let checksum = crc32c::crc32c(&header);
     write_at(&path, &[&header[..], &checksum.to_be_bytes()].concat(), 0);
     let error = store.open_again().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format);
     assert!(
-        error.to_string().contains("format 8") && error.to_string().contains("reads 1"),
+        error.to_string().contains("format 8") && error.to_string().contains("reads format 1"),
         "{error}"
     );
 }

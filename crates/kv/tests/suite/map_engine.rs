@@ -23,6 +23,7 @@ struct Shared {
     dir: TempDir,
     map: RwLock<Arc<Map>>,
     full: AtomicBool,
+    broken: AtomicBool,
     writes: AtomicUsize,
     visited: AtomicUsize,
 }
@@ -48,6 +49,7 @@ impl MapEngine {
             dir: dir.unwrap(),
             map: RwLock::default(),
             full: AtomicBool::default(),
+            broken: AtomicBool::default(),
             writes: AtomicUsize::default(),
             visited: AtomicUsize::default(),
         }))
@@ -93,6 +95,11 @@ impl MapEngine {
         self.0.full.store(true, Ordering::Relaxed);
     }
 
+    /// From now on nothing can be looked at.
+    pub(crate) fn break_down(&self) {
+        self.0.broken.store(true, Ordering::Relaxed);
+    }
+
     fn full(&self) -> Result<()> {
         match self.0.full.load(Ordering::Relaxed) {
             true => Err(Error::new(ErrorKind::DiskFull, "commit")),
@@ -122,6 +129,9 @@ impl KvEngine for MapEngine {
     }
 
     fn view(&self) -> Result<MapView> {
+        if self.0.broken.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Corrupt, "read"));
+        }
         Ok(MapView {
             map: self.map(),
             engine: self.clone(),

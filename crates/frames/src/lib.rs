@@ -1,0 +1,22 @@
+//! Commits as frames in a preallocated file: what the journal of the key-value backends and the segments of
+//! the write-ahead log have in common.
+//!
+//! A commit is one [`Frame`], written with one positional write and made durable with one sync that has no
+//! metadata to write, because a [`FrameFile`] has its space from the start. The operations inside are encoded by
+//! [`encoding`].
+//!
+//! # What is found after a crash
+//!
+//! One commit is written at a time, and the next one only when it is durable. So at most one frame can be torn,
+//! the last one. It was never acknowledged, and is the end; [`FrameFile::keep_aside`] copies it before it is
+//! overwritten. A damaged frame with a whole one of a later commit behind it
+//! ([`FrameFile::later_frame`]) is rot.
+
+mod aside;
+pub mod encoding;
+mod frame;
+mod frame_file;
+
+pub use aside::keep_aside;
+pub use frame::Frame;
+pub use frame_file::{Access, FrameFile, Header};
