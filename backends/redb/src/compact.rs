@@ -1,10 +1,11 @@
 use std::fs;
+use std::sync::Arc;
 
 use raft_logstore_core::{Error, Result};
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use crate::engine::{RECORDS, RedbEngine};
-use crate::error::{Failure, guard};
+use crate::error::Failure;
 
 /// The smallest file that is worth compacting.
 const FROM_BYTES: u64 = 16 << 20;
@@ -28,7 +29,7 @@ impl RedbEngine {
 
     /// The pages in use. Walks the whole tree.
     pub(crate) fn allocated_bytes(&self) -> Result<u64> {
-        guard("count pages", &self.path, || {
+        self.guard.run("count pages", || {
             let transaction = self.database().begin_write()?;
             let stats = transaction.stats()?;
             transaction.abort()?;
@@ -42,22 +43,22 @@ impl RedbEngine {
             return Ok(());
         }
         let before = self.file_bytes()?;
-        let path = self.path.clone();
-        guard("compact", &path, || Ok(self.database_mut().compact()?))?;
+        let guard = Arc::clone(&self.guard);
+        guard.run("compact", || Ok(self.database_mut().compact()?))?;
         let after = self.file_bytes()?;
-        tracing::info!(path = %self.path.display(), before, after, "compacted the redb file");
+        tracing::info!(path = %self.guard.path().display(), before, after, "compacted the redb file");
         Ok(())
     }
 
     pub(crate) fn file_bytes(&self) -> Result<u64> {
-        let file = fs::metadata(&self.path);
+        let file = fs::metadata(self.guard.path());
         Ok(file
-            .map_err(|error| Error::io("compact", error).with_path(&self.path))?
+            .map_err(|error| Error::io("compact", error).with_path(self.guard.path()))?
             .len())
     }
 
     fn guess_record_bytes(&self) -> Result<u64> {
-        guard("compact", &self.path, || {
+        self.guard.run("compact", || {
             let table = self.database().begin_read()?.open_table(RECORDS)?;
             let (mut records, mut bytes) = (0, 0);
             for pair in table

@@ -8,7 +8,7 @@ use redb::{Builder, Database, RepairSession};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::RedbEngine;
-use crate::error::guard;
+use crate::error::Guard;
 use crate::untouched::Untouched;
 
 /// The options of the redb backend, and the way to open it.
@@ -141,7 +141,7 @@ impl BackendConfig for RedbConfig {
                 .with_path(path)
                 .with_advice("the file exists already; open it, or choose an empty folder"));
         }
-        let database = guard("create", &path, || Ok(builder.create(&path)?))?;
+        let database = Guard::new(&path).run("create", || Ok(builder.create(&path)?))?;
         KvBackend::create(RedbEngine::new(database, &path, self), dir)
     }
 
@@ -150,7 +150,7 @@ impl BackendConfig for RedbConfig {
         let builder = self.builder(&path)?;
         check_file(&path)?;
         refuse_read_only(&path)?;
-        let database = guard("open", &path, || Ok(builder.open(&path)?))?;
+        let database = Guard::new(&path).run("open", || Ok(builder.open(&path)?))?;
         let engine = self.engine(database, &path)?;
         let backend = KvBackend::open(engine, dir).map_err(|error| error.or_path(path))?;
         Ok(Box::new(backend))
@@ -162,7 +162,7 @@ impl BackendConfig for RedbConfig {
         check_file(&path)?;
         let file = File::open(&path).and_then(Untouched::new);
         let file = file.map_err(|error| Error::io("open", error).with_path(&path))?;
-        let database = guard("open", &path, || Ok(builder.create_with_backend(file)?))?;
+        let database = Guard::new(&path).run("open", || Ok(builder.create_with_backend(file)?))?;
         let config = self.clone().with_compact_on_close(false);
         let engine = config.engine(database, &path)?;
         let backend =

@@ -1,5 +1,6 @@
 use std::ops::{Bound, RangeInclusive};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use raft_logstore_core::Result;
@@ -9,7 +10,7 @@ use redb::{
 };
 
 use crate::config::RedbConfig;
-use crate::error::{Failure, guard};
+use crate::error::{Failure, Guard};
 
 /// Every record of a store, in one table: one tree to walk and to sync.
 pub(crate) const RECORDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("records");
@@ -21,7 +22,7 @@ const PACKED_RUN: usize = 16;
 pub(crate) struct RedbEngine {
     /// `None` once closed.
     database: Option<Database>,
-    pub(crate) path: PathBuf,
+    pub(crate) guard: Arc<Guard>,
     two_phase_commit: bool,
     compact_on_close: bool,
 }
@@ -33,7 +34,7 @@ impl RedbEngine {
     pub(crate) fn new(database: Database, path: &Path, config: &RedbConfig) -> Self {
         Self {
             database: Some(database),
-            path: path.to_owned(),
+            guard: Arc::new(Guard::new(path)),
             two_phase_commit: config.two_phase_commit,
             compact_on_close: config.compact_on_close,
         }
@@ -55,7 +56,7 @@ impl RedbEngine {
         let Some(database) = self.database.take() else {
             return Ok(());
         };
-        guard("close", &self.path, || Ok(database.close()?))
+        self.guard.run("close", || Ok(database.close()?))
     }
 
     fn apply(&self, batch: &KvBatch) -> Result<(), Failure> {
@@ -139,17 +140,17 @@ impl KvEngine for RedbEngine {
     }
 
     fn view(&self) -> Result<RedbView<'_>> {
-        let table = guard("read", &self.path, || {
+        let table = self.guard.run("read", || {
             Ok(self.database().begin_read()?.open_table(RECORDS)?)
         })?;
         Ok(RedbView {
             table,
-            path: &self.path,
+            guard: &self.guard,
         })
     }
 
     fn write(&self, batch: &KvBatch) -> Result<()> {
-        guard("commit", &self.path, || self.apply(batch))
+        self.guard.run("commit", || self.apply(batch))
     }
 
     fn reusable_bytes(&self) -> Result<u64> {
@@ -161,7 +162,7 @@ impl KvEngine for RedbEngine {
             && let Err(error) = self.compact_if_mostly_free()
         {
             // The store is whole without it, for example on a full disk.
-            tracing::warn!(path = %self.path.display(), %error, "the redb file was not compacted");
+            tracing::warn!(path = %self.guard.path().display(), %error, "the redb file was not compacted");
         }
         self.close_database()
     }
@@ -178,19 +179,19 @@ impl Drop for RedbEngine {
 /// One read transaction; the table keeps it alive.
 pub(crate) struct RedbView<'a> {
     table: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    path: &'a Path,
+    guard: &'a Guard,
 }
 
 impl KvView for RedbView<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        guard("read", self.path, || {
+        self.guard.run("read", || {
             let record = self.table.get(key)?;
             Ok(record.map(|record| Bytes::copy_from_slice(record.value())))
         })
     }
 
     fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visitor<'_>) -> Result<()> {
-        guard("read", self.path, || {
+        self.guard.run("read", || {
             let pairs = self.table.range::<&[u8]>(keys)?;
             for pair in pairs {
                 let (key, record) = pair?;

@@ -1,36 +1,67 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use raft_logstore_core::{Error, ErrorKind, Result, contain};
 
 const RESTORE: &str = "restore the store from another replica or a backup";
 
-/// Runs `work` in redb and gives its failure the words of a store.
+/// Runs work in redb on one file, and gives its failures the words of a store.
 ///
 /// redb trusts the pages of a file that was closed cleanly and panics on some that were damaged
 /// since; the checksum of a record cannot prevent that. Such a panic must not take the process down,
 /// so it is caught here and reported as what it is: a corrupt file. Nothing of `work` is used
 /// afterwards: a write transaction that unwinds is rolled back by redb, and a failed store takes no
 /// more writes.
-pub(crate) fn guard<T>(
-    operation: &'static str,
-    path: &Path,
-    work: impl FnOnce() -> Result<T, Failure>,
-) -> Result<T> {
-    let panicked = |message: &str| {
-        let advice = format!("redb gave up on the file ({message}); {RESTORE}");
-        Failure::Store(
-            Error::new(ErrorKind::Corrupt, operation)
-                .with_path(path)
-                .with_advice(advice),
-        )
-    };
-    contain(work, panicked).map_err(|failure| match failure {
-        Failure::Store(error) => error,
-        Failure::Redb(error) => translate(operation, error).with_path(path),
-    })
+#[derive(Debug)]
+pub(crate) struct Guard {
+    path: PathBuf,
+    /// That redb has met damage: what it refuses to do from then on, it refuses for that.
+    found_damage: AtomicBool,
 }
 
-/// Why work inside [`guard`] stopped.
+impl Guard {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            found_damage: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn run<T>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T> {
+        let panicked = |message: &str| {
+            let advice = format!("redb gave up on the file ({message}); {RESTORE}");
+            Failure::Store(Error::new(ErrorKind::Corrupt, operation).with_advice(advice))
+        };
+        contain(work, panicked).map_err(|failure| {
+            let error = match failure {
+                Failure::Store(error) => error,
+                Failure::Redb(redb::Error::PreviousIo)
+                    if self.found_damage.load(Ordering::Relaxed) =>
+                {
+                    let advice = format!("redb does nothing more after it met damage; {RESTORE}");
+                    Error::new(ErrorKind::Corrupt, operation)
+                        .with_advice(advice)
+                        .with_source(redb::Error::PreviousIo)
+                }
+                Failure::Redb(error) => translate(operation, error),
+            };
+            if error.kind() == ErrorKind::Corrupt {
+                self.found_damage.store(true, Ordering::Relaxed);
+            }
+            error.or_path(&self.path)
+        })
+    }
+}
+
+/// Why work inside a [`Guard`] stopped.
 pub(crate) enum Failure {
     /// redb failed.
     Redb(redb::Error),

@@ -168,6 +168,30 @@ fn an_open_store_is_locked() {
     config.open(dir.path()).unwrap();
 }
 
+#[test]
+fn damage_stays_damage_when_redb_does_nothing_more() {
+    let (dir, config) = created();
+    let config = config.with_cache_bytes(RedbConfig::MIN_CACHE_BYTES);
+    let backend = config.open(dir.path()).unwrap();
+    for sequence in 1..=80 {
+        let (first, last) = (sequence * 1000 + 1, sequence * 1000 + 1000);
+        let ops = vec![append(GROUP, first, last)];
+        backend.commit(&Batch { sequence, ops }).unwrap();
+    }
+    backend.close().unwrap();
+    let backend = config.open(dir.path()).unwrap();
+
+    // Pages that the store refers to are no longer in the file.
+    let path = file(dir.path());
+    let cut = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    cut.set_len(fs::metadata(&path).unwrap().len() / 2).unwrap();
+    for _ in 0..3 {
+        let read = backend.read(GROUP, IndexRange::new(..), u64::MAX);
+        let error = read.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+}
+
 #[rstest]
 #[case::an_empty_file(b"")]
 #[case::a_short_file(b"redb")]
