@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::time::Duration;
 
 use futures_channel::oneshot;
 use raft_logstore_core::{Bounds, Completion, Error, ErrorKind, Op, Result};
@@ -18,6 +19,10 @@ const REQUEST_OVERHEAD: u64 = 256;
 
 /// The least number of waiting callers among which to look for some that have left.
 const CROWD: usize = 64;
+
+/// How long nothing must have come before there is time for work in the background: a caller that writes one
+/// thing after the other comes back sooner, and would find the writer busy.
+const QUIET: Duration = Duration::from_millis(1);
 
 /// One accepted write on its way to the disk.
 pub(crate) struct Request {
@@ -200,9 +205,10 @@ impl Queue {
     }
 
     /// Moves the requests of the next commit into `taken`: all that wait, up to `batch_bytes`, at
-    /// least one. Blocks while nothing waits, unless `idle_work` is left to do.
+    /// least one. Blocks while nothing waits; if `idle_work` is left to do, until nothing has come for [`QUIET`].
     pub(crate) fn take(&self, taken: &mut Vec<Request>, batch_bytes: u64, idle_work: bool) -> Work {
         let mut inner = lock(&self.inner);
+        let mut is_quiet = false;
         loop {
             let closing = !matches!(inner.phase, Phase::Open);
             if inner.urgent || (closing && !inner.requests.is_empty()) {
@@ -219,7 +225,15 @@ impl Queue {
             }
             match inner.phase {
                 Phase::Closing | Phase::Closed => return Work::Close,
-                Phase::Open if idle_work => return Work::Idle,
+                Phase::Open if idle_work && is_quiet => return Work::Idle,
+                Phase::Open if idle_work => {
+                    let (woken, waited) = self
+                        .work
+                        .wait_timeout(inner, QUIET)
+                        .unwrap_or_else(|poison| poison.into_inner());
+                    inner = woken;
+                    is_quiet = waited.timed_out();
+                }
                 Phase::Open | Phase::Poisoned(_) => {
                     inner = self
                         .work

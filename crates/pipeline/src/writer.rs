@@ -19,7 +19,7 @@ use crate::watermark::Watermark;
 const SLOW_COMMIT: Duration = Duration::from_secs(1);
 
 /// Under load that never pauses, background work still gets a slice after this many commits.
-const COMMITS_PER_SLICE: u32 = 128;
+const COMMITS_PER_SLICE: u32 = 256;
 
 pub(crate) struct Writer {
     pub(crate) queue: Arc<Queue>,
