@@ -5,6 +5,7 @@ use futures_executor::block_on;
 use raft_logstore::fjall::FjallConfig;
 use raft_logstore::heed::HeedConfig;
 use raft_logstore::redb::RedbConfig;
+use raft_logstore::wal::WalConfig;
 use raft_logstore::{Backend, BackendConfig, Inspection, Store, StoreConfig};
 
 /// A backend to measure.
@@ -72,5 +73,6 @@ fn all() -> Vec<Candidate> {
         Candidate::of::<RedbConfig>("redb"),
         Candidate::of::<HeedConfig>("heed"),
         Candidate::of::<FjallConfig>("fjall"),
+        Candidate::of::<WalConfig>("wal"),
     ]
 }

@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use raft_logstore::{fjall::FjallConfig, heed::HeedConfig, redb::RedbConfig};
+use raft_logstore::{fjall::FjallConfig, heed::HeedConfig, redb::RedbConfig, wal::WalConfig};
 use raft_logstore_conformance::damage::{self, Options, Report};
 use raft_logstore_conformance::{StoreSubject, Subject, second_process};
 
@@ -37,6 +37,7 @@ enum Backend {
     Redb,
     Heed,
     Fjall,
+    Wal,
     All,
 }
 
@@ -60,11 +61,18 @@ impl Backend {
                 boxed(StoreSubject::new(FjallConfig::default()).named("fjall")),
             )
         };
+        let wal = || {
+            (
+                "wal",
+                boxed(StoreSubject::new(WalConfig::default()).named("wal")),
+            )
+        };
         match self {
             Self::Redb => vec![redb()],
             Self::Heed => vec![heed()],
             Self::Fjall => vec![fjall()],
-            Self::All => vec![redb(), heed(), fjall()],
+            Self::Wal => vec![wal()],
+            Self::All => vec![redb(), heed(), fjall(), wal()],
         }
     }
 }

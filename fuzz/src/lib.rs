@@ -16,7 +16,7 @@ pub mod targets {
 
     /// The name of each, as in `fuzz_targets` and `corpus`, and how often a property test runs it with
     /// random input.
-    pub const ALL: [(&str, Target, u32); 6] = [
+    pub const ALL: [(&str, Target, u32); 7] = [
         (
             "store_redb",
             |input| store::check(store::Engine::Redb, input),
@@ -31,6 +31,11 @@ pub mod targets {
             "store_fjall",
             |input| store::check(store::Engine::Fjall, input),
             48,
+        ),
+        (
+            "store_wal",
+            |input| store::check(store::Engine::Wal, input),
+            64,
         ),
         ("uri", uri::check, 4096),
         ("codec", codec::check, 4096),

@@ -71,6 +71,7 @@
 //! | `redb` | the redb engine: scheme `redb:`, module `redb` | yes |
 //! | `heed` | the LMDB engine, in C: scheme `heed:`, module `heed` | no |
 //! | `fjall` | the fjall engine: scheme `fjall:`, module `fjall` | no |
+//! | `wal` | the segmented log made for Raft: scheme `wal:`, module `wal` | no |
 //! | `openraft-0-10` | the adapter for openraft 0.10: module `openraft_0_10` | no |
 //! | `openraft-0-9` | the adapter for openraft 0.9: module `openraft_0_9` | no |
 //!
@@ -87,14 +88,14 @@
 mod open;
 // Only the backends that have a folder have options.
 #[cfg_attr(
-    not(any(feature = "fjall", feature = "heed", feature = "redb")),
+    not(any(feature = "fjall", feature = "heed", feature = "redb", feature = "wal")),
     allow(dead_code)
 )]
 mod options;
 mod target;
 // Paths and options are read by the backends that have a folder.
 #[cfg_attr(
-    not(any(feature = "fjall", feature = "heed", feature = "redb")),
+    not(any(feature = "fjall", feature = "heed", feature = "redb", feature = "wal")),
     allow(dead_code)
 )]
 mod uri;
@@ -125,3 +126,6 @@ pub use raft_logstore_pipeline::{Group, Inspection, Store, StoreConfig, StoreSta
 #[cfg(feature = "redb")]
 #[doc(inline)]
 pub use raft_logstore_redb as redb;
+#[cfg(feature = "wal")]
+#[doc(inline)]
+pub use raft_logstore_wal as wal;

@@ -1,7 +1,7 @@
 use std::str::FromStr;
 
 use std::path::Path;
-#[cfg(any(feature = "fjall", feature = "heed", feature = "redb"))]
+#[cfg(any(feature = "fjall", feature = "heed", feature = "redb", feature = "wal"))]
 use std::path::PathBuf;
 
 use raft_logstore_core::{BackendConfig, Error, MemoryBackend, Result};
@@ -17,6 +17,7 @@ use crate::uri::{Uri, invalid, shown};
 /// | `redb:PATH` | in the folder `PATH`, absolute or relative, kept by redb; feature `redb` |
 /// | `heed:PATH` | in the folder `PATH`, kept by LMDB; feature `heed` |
 /// | `fjall:PATH` | in the folder `PATH`, kept by fjall; feature `fjall` |
+/// | `wal:PATH` | in the folder `PATH`, kept in a segmented log; feature `wal` |
 ///
 /// Options follow the path: `redb:/data?cache_bytes=256MiB&two_phase_commit=true`. A size is plain or
 /// in `KiB`, `MiB` or `GiB`, a switch `true` or `false`. A path is taken as it is, without
@@ -65,14 +66,24 @@ pub enum Target {
         /// The engine's options.
         config: crate::fjall::FjallConfig,
     },
+    /// A folder kept in a segmented log. The options are the fields of
+    /// [`WalConfig`](crate::wal::WalConfig): `segment_bytes`, `prepared_segments`, `cache_bytes`.
+    #[cfg(feature = "wal")]
+    Wal {
+        /// The folder; made by the first open.
+        path: PathBuf,
+        /// The options of the log.
+        config: crate::wal::WalConfig,
+    },
 }
 
 /// Every scheme, the cargo feature it needs, and whether that is on.
-const SCHEMES: [(&str, Option<&str>, bool); 4] = [
+const SCHEMES: [(&str, Option<&str>, bool); 5] = [
     ("memory", None, true),
     ("redb", Some("redb"), cfg!(feature = "redb")),
     ("heed", Some("heed"), cfg!(feature = "heed")),
     ("fjall", Some("fjall"), cfg!(feature = "fjall")),
+    ("wal", Some("wal"), cfg!(feature = "wal")),
 ];
 
 impl Target {
@@ -93,6 +104,8 @@ impl Target {
                 path,
                 config: fjall,
             } => Store::open(path, fjall, config).await,
+            #[cfg(feature = "wal")]
+            Self::Wal { path, config: wal } => Store::open(path, wal, config).await,
         }
     }
 
@@ -121,6 +134,8 @@ impl Target {
             Self::Heed { path, config } => Some((path, config)),
             #[cfg(feature = "fjall")]
             Self::Fjall { path, config } => Some((path, config)),
+            #[cfg(feature = "wal")]
+            Self::Wal { path, config } => Some((path, config)),
         }
     }
 }
@@ -150,6 +165,11 @@ impl FromStr for Target {
             }),
             #[cfg(feature = "fjall")]
             "fjall" => Ok(Self::Fjall {
+                path: uri.folder()?.into(),
+                config: uri.config()?,
+            }),
+            #[cfg(feature = "wal")]
+            "wal" => Ok(Self::Wal {
                 path: uri.folder()?.into(),
                 config: uri.config()?,
             }),

@@ -8,7 +8,7 @@ use std::process::Command;
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     (FRAMES, &[CORE]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("raft-logstore-redb", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-heed", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-fjall", &[CORE, FRAMES, "raft-logstore-kv"]),
+    ("raft-logstore-wal", &[CORE, FRAMES]),
     (ADAPTER, &[CORE]),
     ("raft-logstore-openraft", &[CORE, ADAPTER]),
     ("raft-logstore-openraft-0-9", &[CORE, ADAPTER]),
@@ -32,6 +33,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "raft-logstore-redb",
             "raft-logstore-heed",
             "raft-logstore-fjall",
+            "raft-logstore-wal",
             "raft-logstore-openraft",
             "raft-logstore-openraft-0-9",
         ],

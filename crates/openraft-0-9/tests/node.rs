@@ -109,6 +109,7 @@ fn written(group: GroupId, round: u64) -> impl Iterator<Item = String> {
 #[case::redb(Disk::redb())]
 #[case::heed(Disk::heed())]
 #[case::fjall(Disk::fjall())]
+#[case::wal(Disk::wal())]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_finds_everything_again(#[case] disk: Disk) {
     let group = GroupId(1);
@@ -134,6 +135,7 @@ async fn a_node_finds_everything_again(#[case] disk: Disk) {
 #[case::redb(Disk::redb())]
 #[case::heed(Disk::heed())]
 #[case::fjall(Disk::fjall())]
+#[case::wal(Disk::wal())]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_goes_on_after_a_purge(#[case] disk: Disk) {
     let group = GroupId(1);
@@ -161,6 +163,7 @@ async fn a_node_goes_on_after_a_purge(#[case] disk: Disk) {
 #[case::redb(Disk::redb())]
 #[case::heed(Disk::heed())]
 #[case::fjall(Disk::fjall())]
+#[case::wal(Disk::wal())]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_starts_although_its_committed_log_id_is_ahead_of_its_log(#[case] disk: Disk) {
     let group = GroupId(1);
@@ -190,6 +193,7 @@ async fn a_node_starts_although_its_committed_log_id_is_ahead_of_its_log(#[case]
 #[case::redb(Disk::redb())]
 #[case::heed(Disk::heed())]
 #[case::fjall(Disk::fjall())]
+#[case::wal(Disk::wal())]
 #[tokio::test(flavor = "multi_thread")]
 async fn three_groups_share_one_store(#[case] disk: Disk) {
     let groups = [GroupId(1), GroupId(2), GroupId(3)];

@@ -26,6 +26,7 @@ impl StoreBuilder<TypeConfig, Log, StateMachine, Disk> for On {
 #[case::redb(Disk::redb)]
 #[case::heed(Disk::heed)]
 #[case::fjall(Disk::fjall)]
+#[case::wal(Disk::wal)]
 fn openrafts_suite_passes(#[case] disk: fn() -> Disk) {
     Suite::test_all(On(disk)).unwrap();
 }

@@ -8,6 +8,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use raft_logstore::fjall::FjallConfig;
 use raft_logstore::heed::HeedConfig;
 use raft_logstore::redb::RedbConfig;
+use raft_logstore::wal::WalConfig;
 use raft_logstore_conformance::damage::{Harm, History, Image, Judge, Sight};
 use raft_logstore_conformance::{StoreSubject, Subject, golden};
 
@@ -20,6 +21,8 @@ pub enum Engine {
     Heed,
     /// fjall.
     Fjall,
+    /// The segmented log.
+    Wal,
 }
 
 /// A change of a file. Places and lengths are taken modulo what there is.
@@ -159,6 +162,7 @@ impl Engine {
             Self::Redb => base!(RedbConfig::default(), "redb"),
             Self::Heed => base!(HeedConfig::default(), "heed"),
             Self::Fjall => base!(FjallConfig::default(), "fjall"),
+            Self::Wal => base!(WalConfig::default(), "wal"),
         }
     }
 }

@@ -7,6 +7,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use raft_logstore::fjall::FjallConfig;
 use raft_logstore::heed::HeedConfig;
 use raft_logstore::redb::RedbConfig;
+use raft_logstore::wal::WalConfig;
 use raft_logstore::{ErrorKind, Target};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +29,7 @@ enum Scheme {
     Redb,
     Heed,
     Fjall,
+    Wal,
     Other(String),
 }
 
@@ -38,6 +40,8 @@ enum Name {
     MaxMapSize,
     JournalBytes,
     MemtableBytes,
+    SegmentBytes,
+    PreparedSegments,
     TwoPhaseCommit,
     CheckIntegrityOnOpen,
     CompactOnClose,
@@ -73,6 +77,7 @@ pub fn check(input: &[u8]) {
     configuration::<RedbConfig>(&text);
     configuration::<HeedConfig>(&text);
     configuration::<FjallConfig>(&text);
+    configuration::<WalConfig>(&text);
 }
 
 fn parse(uri: &str) {
@@ -115,6 +120,7 @@ impl Shaped {
             Scheme::Redb => "redb",
             Scheme::Heed => "heed",
             Scheme::Fjall => "fjall",
+            Scheme::Wal => "wal",
             Scheme::Other(other) => other,
         };
         let options: Vec<_> = self
@@ -135,6 +141,8 @@ impl Name {
             Self::MaxMapSize => "max_map_size",
             Self::JournalBytes => "journal_bytes",
             Self::MemtableBytes => "memtable_bytes",
+            Self::SegmentBytes => "segment_bytes",
+            Self::PreparedSegments => "prepared_segments",
             Self::TwoPhaseCommit => "two_phase_commit",
             Self::CheckIntegrityOnOpen => "check_integrity_on_open",
             Self::CompactOnClose => "compact_on_close",

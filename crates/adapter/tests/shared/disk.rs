@@ -3,6 +3,7 @@ use raft_logstore_fjall::FjallConfig;
 use raft_logstore_heed::HeedConfig;
 use raft_logstore_pipeline::{Store, StoreConfig};
 use raft_logstore_redb::RedbConfig;
+use raft_logstore_wal::WalConfig;
 use tempfile::TempDir;
 
 use super::store;
@@ -13,6 +14,7 @@ pub(crate) enum Disk {
     Redb(TempDir),
     Heed(TempDir),
     Fjall(TempDir),
+    Wal(TempDir),
 }
 
 impl Disk {
@@ -32,12 +34,17 @@ impl Disk {
         Self::Fjall(TempDir::new().unwrap())
     }
 
+    pub(crate) fn wal() -> Self {
+        Self::Wal(TempDir::new().unwrap())
+    }
+
     pub(crate) async fn open(&self) -> Store {
         match self {
             Self::Memory(memory) => store(memory).await,
             Self::Redb(dir) => on_disk(dir, RedbConfig::default()).await,
             Self::Heed(dir) => on_disk(dir, HeedConfig::default()).await,
             Self::Fjall(dir) => on_disk(dir, FjallConfig::default()).await,
+            Self::Wal(dir) => on_disk(dir, WalConfig::default()).await,
         }
     }
 }

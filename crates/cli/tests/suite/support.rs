@@ -20,6 +20,8 @@ pub(crate) const SCHEMES: &[&str] = &[
     "heed",
     #[cfg(feature = "fjall")]
     "fjall",
+    #[cfg(feature = "wal")]
+    "wal",
 ];
 
 /// What a run of the program came to.

@@ -1,0 +1,176 @@
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use bytes::Bytes;
+use raft_logstore_core::{
+    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, Result, StableKey,
+};
+use raft_logstore_frames::{Access, FrameFile, Header};
+
+use crate::WalConfig;
+use crate::cache::Cache;
+use crate::log::{self, Log};
+use crate::pool::Pool;
+use crate::replay::{self, MOVED};
+use crate::segment::{MAGIC, Segment};
+use crate::writer::{self, Writer};
+
+/// How much one slice of work in the background writes again, in bytes of payload.
+const SLICE: u64 = 256 << 10;
+
+/// A log in segments. `ARCHITECTURE.md` and `FORMAT.md` say how it works.
+///
+/// A read takes what it needs to know from memory, under a lock that nobody holds across IO, and then reads
+/// files that nobody changes.
+#[derive(Debug)]
+pub(crate) struct WalBackend {
+    shared: Arc<Shared>,
+    writer: Mutex<Writer>,
+}
+
+/// What readers, the writer and the keeper work with.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) log: RwLock<Log>,
+    pub(crate) pool: Pool,
+    cache: Cache,
+}
+
+impl Shared {
+    pub(crate) fn log(&self) -> RwLockReadGuard<'_, Log> {
+        // A panic half way through a change poisons the writer as well, so nothing is built on it.
+        self.log.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WalBackend {
+    pub(crate) fn create(dir: &Path, config: &WalConfig) -> Result<()> {
+        let path = Segment::path(dir, 1);
+        let header = Header::new(MAGIC, 1, config.segment_bytes);
+        FrameFile::create(&path, &header)
+            .map_err(|error| Error::io("create", error).with_path(&path))?;
+        let frame = writer::first_frame(header.salt)?;
+        FrameFile::open(&path, MAGIC, Access::Write)?.write(&frame, FrameFile::START)
+    }
+
+    pub(crate) fn open(dir: &Path, config: &WalConfig, access: Access) -> Result<Self> {
+        let mut opened = replay::open(dir, access)?;
+        let writer = Writer::new(&mut opened)?;
+        let last = opened.ready.back().unwrap_or(&opened.current);
+        let next = last.number + 1;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                log: RwLock::new(opened.log),
+                pool: Pool::new(dir, config, opened.ready, next),
+                cache: Cache::new(config.cache_bytes),
+            }),
+            writer: Mutex::new(writer),
+        })
+    }
+
+    fn writer(&self, operation: &'static str) -> Result<MutexGuard<'_, Writer>> {
+        let writer = self.writer.lock().map_err(|_| {
+            Error::new(ErrorKind::Poisoned, operation)
+                .with_advice("close the store and open it again")
+        })?;
+        writer.check(operation)?;
+        Ok(writer)
+    }
+
+    /// Works with the writer, and remembers a failure.
+    fn write<T>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Writer) -> Result<T>,
+    ) -> Result<T> {
+        let mut writer = self.writer(operation)?;
+        let done = work(&mut writer);
+        writer.failure = done.as_ref().err().cloned();
+        done
+    }
+}
+
+impl Backend for WalBackend {
+    fn name(&self) -> &'static str {
+        WalConfig::NAME
+    }
+
+    fn sequence(&self) -> Result<u64> {
+        Ok(self.shared.log().state.sequence)
+    }
+
+    fn groups(&self) -> Result<Vec<GroupId>> {
+        let mut groups: Vec<_> = self.shared.log().state.groups.keys().copied().collect();
+        groups.sort_unstable();
+        Ok(groups)
+    }
+
+    fn bounds(&self, group: GroupId) -> Result<Bounds> {
+        Ok(self.shared.log().state.bounds(group))
+    }
+
+    fn read(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
+        let parts = self.shared.log().parts(group, range, max_bytes);
+        log::read(group, &parts, max_bytes, &self.shared.cache)
+    }
+
+    fn get(&self, group: GroupId, key: &StableKey) -> Result<Option<Bytes>> {
+        let log = self.shared.log();
+        let group = log.state.groups.get(&group);
+        Ok(group.and_then(|group| group.stable.get(key).cloned()))
+    }
+
+    fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>> {
+        let log = self.shared.log();
+        let group = log.state.groups.get(&group);
+        Ok(group.map_or_else(Vec::new, |group| group.stable.keys().cloned().collect()))
+    }
+
+    fn reusable_bytes(&self) -> Result<u64> {
+        let unwritten = self.writer("read")?.unwritten();
+        Ok(unwritten + self.shared.pool.bytes())
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<()> {
+        self.write("commit", |writer| {
+            {
+                let log = self.shared.log();
+                let last = log.state.sequence;
+                if Some(batch.sequence) != last.checked_add(1) {
+                    return Err(Error::new(ErrorKind::Gap, "commit").with_advice(format!(
+                        "commit {} does not follow commit {last}",
+                        batch.sequence
+                    )));
+                }
+                batch.check(|group| Ok(log.state.bounds(group)))?;
+            }
+            writer.write(&self.shared, batch.sequence, 0, &batch.ops)
+        })
+    }
+
+    fn maintain(&self) -> Result<bool> {
+        self.write("maintain", |writer| {
+            let (laggard, sequence) = {
+                let log = self.shared.log();
+                (log.laggard(), log.state.sequence)
+            };
+            let Some((group, indexes)) = laggard else {
+                return Ok(false);
+            };
+            let entries = self.read(group, indexes, SLICE)?;
+            let moved = Op::Append { group, entries };
+            writer.write(&self.shared, sequence, MOVED, &[moved])?;
+            Ok(true)
+        })
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        // Everything that was written is durable; a segment that waits to be sealed or removed is not left to
+        // the next open.
+        self.writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .rest();
+        Ok(())
+    }
+}

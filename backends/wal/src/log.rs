@@ -1,0 +1,196 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use raft_logstore_core::{Entry, GroupId, IndexRange, Result};
+
+use crate::cache::Cache;
+use crate::places::PLACE;
+use crate::record::Place;
+use crate::run::Places;
+use crate::segment::Segment;
+use crate::state::State;
+
+/// The state, and the segments that it is about.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) state: State,
+    pub(crate) segments: BTreeMap<u64, Arc<Segment>>,
+}
+
+/// Entries to be read from one segment. Nobody writes over them while somebody has it.
+#[derive(Debug)]
+pub(crate) struct Part {
+    segment: Arc<Segment>,
+    first: u64,
+    places: PartPlaces,
+}
+
+#[derive(Debug)]
+enum PartPlaces {
+    /// All of them.
+    Here(Vec<Place>),
+    /// Those of `first..=last` are in the segment, which has those from `base` on at `at`.
+    Sealed { at: u32, base: u64, last: u64 },
+}
+
+/// How many places of a sealed segment are read at once.
+const CHUNK: u64 = 1024;
+
+/// How much may still be read.
+struct Room {
+    max_bytes: u64,
+    used: u64,
+    is_empty: bool,
+}
+
+impl Room {
+    fn new(max_bytes: u64) -> Self {
+        Self {
+            max_bytes,
+            used: 0,
+            is_empty: true,
+        }
+    }
+
+    /// How many of `places` fit: as far as their payloads do, but one if there was none before.
+    fn fit(&mut self, places: &[Place]) -> usize {
+        let fits = |place: &&Place| {
+            self.used = self.used.saturating_add(place.len.into());
+            let fits = self.used <= self.max_bytes || self.is_empty;
+            self.is_empty = false;
+            fits
+        };
+        places.iter().take_while(fits).count()
+    }
+}
+
+impl Log {
+    /// What has to be read for the entries of a group inside `range`, up to `max_bytes` of payload, but for one
+    /// entry at least: all of one consistent state. More than that may be there of sealed segments.
+    pub(crate) fn parts(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Vec<Part> {
+        let Some(group) = self.state.groups.get(&group) else {
+            return Vec::new();
+        };
+        let mut parts = Vec::new();
+        for run in group.runs_in(range) {
+            let indexes = run.indexes().intersect(range).bounds();
+            let (Some((first, last)), Some(segment)) = (indexes, self.segments.get(&run.segment))
+            else {
+                continue;
+            };
+            let mut is_last = false;
+            let places = match &run.places {
+                Places::Here(places) => {
+                    // Indexes of places in memory, so they fit.
+                    let (from, to) = ((first - run.base) as usize, (last - run.base) as usize);
+                    let places = places.get(from..=to).unwrap_or_default();
+                    let fit = Room::new(max_bytes).fit(places);
+                    is_last = fit < places.len();
+                    PartPlaces::Here(places[..fit].to_vec())
+                }
+                Places::Sealed(at) => PartPlaces::Sealed {
+                    at: *at,
+                    base: run.base,
+                    last,
+                },
+                Places::Unknown => PartPlaces::Here(Vec::new()),
+            };
+            parts.push(Part {
+                segment: Arc::clone(segment),
+                first,
+                places,
+            });
+            if is_last {
+                break;
+            }
+        }
+        parts
+    }
+
+    /// The entries to write again next, so that the segment they are in holds nothing any more; `None` while what
+    /// the segments take is in proportion to what is live in them: twice that, and one segment.
+    pub(crate) fn laggard(&self) -> Option<(GroupId, IndexRange)> {
+        let usage = &self.state.usage;
+        let full = usage.segments().iter();
+        let full = full.filter(|(number, _)| **number != usage.current());
+        let len = |number| {
+            self.segments
+                .get(number)
+                .map_or(0, |segment| segment.file.len())
+        };
+        let (mut taken, mut live, mut longest) = (0, 0, 0);
+        for (number, used) in full.clone() {
+            taken += len(number);
+            live += used.bytes;
+            longest = longest.max(len(number));
+        }
+        if taken <= 2 * live + longest {
+            return None;
+        }
+        let (number, _) = full.min_by_key(|(_, used)| used.bytes)?;
+        self.state.groups.iter().find_map(|(id, group)| {
+            let mut runs = group.runs.iter();
+            let run = runs.find(|run| run.segment == *number)?;
+            Some((*id, run.indexes()))
+        })
+    }
+}
+
+/// Reads `parts` of a group up to `max_bytes` of payload, but one entry at least.
+///
+/// # Errors
+///
+/// `Corrupt`, naming group and index; `Io`.
+pub(crate) fn read(
+    group: GroupId,
+    parts: &[Part],
+    max_bytes: u64,
+    cache: &Cache,
+) -> Result<Vec<Entry>> {
+    let mut room = Room::new(max_bytes);
+    let mut entries = Vec::new();
+    for part in parts {
+        let whole = match &part.places {
+            PartPlaces::Here(places) => {
+                part.read(group, part.first, places, &mut room, &mut entries)?
+            }
+            PartPlaces::Sealed { at, base, last } => {
+                let mut next = part.first;
+                let mut whole = true;
+                while whole && next <= *last {
+                    // Chunks start at the same places whatever is read, so that they are found again.
+                    let chunk = base + (next - base) / CHUNK * CHUNK;
+                    let end = last.min(&(chunk + CHUNK - 1)) + 1;
+                    let at = u64::from(*at) + (chunk - base) * PLACE as u64;
+                    let places = cache
+                        .places(&part.segment, at, (end - chunk) as usize)
+                        .map_err(|error| error.with_group(group).with_indexes(next..=end - 1))?;
+                    let places = &places[(next - chunk) as usize..(end - chunk) as usize];
+                    whole = part.read(group, next, places, &mut room, &mut entries)?;
+                    next = end;
+                }
+                whole
+            }
+        };
+        if !whole {
+            break;
+        }
+    }
+    Ok(entries)
+}
+
+impl Part {
+    /// Reads what fits of the entries at `places`, and says whether that was all of them.
+    fn read(
+        &self,
+        group: GroupId,
+        first: u64,
+        places: &[Place],
+        room: &mut Room,
+        entries: &mut Vec<Entry>,
+    ) -> Result<bool> {
+        let fit = room.fit(places);
+        self.segment.read(group, first, &places[..fit], entries)?;
+        Ok(fit == places.len())
+    }
+}

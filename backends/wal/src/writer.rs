@@ -1,0 +1,258 @@
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use bytes::BufMut;
+use raft_logstore_core::{Error, ErrorKind, Op, Result};
+use raft_logstore_frames::{Frame, FrameFile, encoding};
+
+use crate::backend::Shared;
+use crate::checkpoint;
+use crate::keeper::{Keeper, Task};
+use crate::places;
+use crate::pool::remove;
+use crate::record::{self, Place};
+use crate::replay::{self, CHECKPOINT, MOVED, Opened};
+use crate::segment::Segment;
+use crate::state::State;
+
+/// Writes frames into the current segment, and goes on in the next one when it is full.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    segment: Arc<Segment>,
+    /// Where the next frame goes.
+    end: u64,
+    /// Where what is left of a write that was not completed lies.
+    torn: Option<Range<u64>>,
+    /// How many entries were written to the segment.
+    entries: u64,
+    /// The next frame.
+    buffer: Vec<u8>,
+    /// The places of its entries.
+    places: Vec<Place>,
+    /// Started by the first write.
+    keeper: Option<Keeper>,
+    /// What the first write has to do before.
+    unsealed: Vec<(Arc<Segment>, u64)>,
+    leftovers: Vec<PathBuf>,
+    /// Why the last write failed. Then nobody knows what the file holds.
+    pub(crate) failure: Option<Error>,
+}
+
+/// The first frame of a new log, in a segment with this salt: no commit, and a state without anything.
+///
+/// # Errors
+///
+/// None that can be reached.
+pub(crate) fn first_frame(salt: u64) -> Result<Vec<u8>> {
+    let mut buffer = Vec::new();
+    Frame::begin(&mut buffer);
+    put_checkpoint(&State::default(), &mut buffer)?;
+    Frame::finish(salt, 0, CHECKPOINT | MOVED, &mut buffer).ok_or_else(encoding::too_large)?;
+    Ok(buffer)
+}
+
+/// Appends the state, and its length behind it.
+fn put_checkpoint(state: &State, buffer: &mut Vec<u8>) -> Result<()> {
+    let before = buffer.len();
+    checkpoint::encode(state, buffer)?;
+    let length = u32::try_from(buffer.len() - before).map_err(|_| encoding::too_large())?;
+    buffer.put_u32(length);
+    Ok(())
+}
+
+/// The bytes of memory that are kept for the next frame.
+const KEEP_BYTES: usize = 4 << 20;
+
+impl Writer {
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(crate) fn new(opened: &mut Opened) -> Result<Self> {
+        let torn = opened.current.file.remains(opened.end)?;
+        if torn.is_some() {
+            tracing::warn!(
+                path = %opened.current.file.path().display(),
+                commit = opened.log.state.sequence + 1,
+                "a commit that was never acknowledged is torn, and cut off"
+            );
+        }
+        let used = opened
+            .log
+            .state
+            .usage
+            .segments()
+            .get(&opened.current.number);
+        Ok(Self {
+            segment: Arc::clone(&opened.current),
+            end: opened.end,
+            torn,
+            entries: used.map_or(0, |used| used.entries),
+            buffer: Vec::new(),
+            places: Vec::new(),
+            keeper: None,
+            unsealed: std::mem::take(&mut opened.unsealed),
+            leftovers: std::mem::take(&mut opened.leftovers),
+            failure: None,
+        })
+    }
+
+    /// Writes a frame, and takes it in when it is durable. Copies each payload once.
+    ///
+    /// # Errors
+    ///
+    /// `TooLarge` for 2 GiB or more; `DiskFull`, `Io`. Then nothing more must be written.
+    pub(crate) fn write(
+        &mut self,
+        shared: &Arc<Shared>,
+        sequence: u64,
+        mut flags: u16,
+        ops: &[Op],
+    ) -> Result<()> {
+        self.start(shared)?;
+        self.encode(ops)?;
+        let filled = if self.has_room(shared, ops.len() as u64) {
+            None
+        } else {
+            flags |= CHECKPOINT;
+            Some(self.roll(shared)?)
+        };
+        self.finish(sequence, flags)?;
+        self.segment.file.write(&self.buffer, self.end)?;
+        for place in &mut self.places {
+            // Checked for the whole frame.
+            place.at += self.end as u32;
+        }
+        self.end += (self.buffer.len() - Frame::HEAD) as u64;
+        self.entries += self.places.len() as u64;
+        self.take_in(shared, (sequence, flags), ops, filled)
+    }
+
+    /// Makes the state that of after the frame.
+    fn take_in(
+        &mut self,
+        shared: &Arc<Shared>,
+        (sequence, flags): (u64, u16),
+        ops: &[Op],
+        filled: Option<(Arc<Segment>, u64)>,
+    ) -> Result<()> {
+        let dead = {
+            let mut log = shared.log.write().unwrap_or_else(PoisonError::into_inner);
+            if filled.is_some() {
+                let salt = self.segment.file.header().salt;
+                log.state.usage.begin(self.segment.number, salt);
+                log.segments
+                    .insert(self.segment.number, Arc::clone(&self.segment));
+            }
+            replay::apply(&mut log.state, sequence, flags, ops, &self.places)?;
+            let dead = log.state.usage.take_dead();
+            let dead = dead.iter().filter_map(|number| log.segments.remove(number));
+            dead.collect::<Vec<_>>()
+        };
+        if let Some(keeper) = &self.keeper {
+            if let Some((segment, end)) = filled {
+                keeper.give(Task::Fill);
+                keeper.give(Task::Seal(segment, end));
+            }
+            for segment in dead {
+                keeper.give(Task::Retire(segment));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what an open leaves undone, because it writes nothing.
+    fn start(&mut self, shared: &Arc<Shared>) -> Result<()> {
+        if self.keeper.is_some() {
+            return Ok(());
+        }
+        let sequence = shared.log().state.sequence;
+        if let Some(torn) = self.torn.take() {
+            self.segment.file.keep_aside(torn, sequence + 1)?;
+        }
+        for path in self.leftovers.drain(..) {
+            remove(&path)?;
+        }
+        let keeper = Keeper::start(Arc::clone(shared))?;
+        for (segment, end) in self.unsealed.drain(..) {
+            keeper.give(Task::Seal(segment, end));
+        }
+        keeper.give(Task::Fill);
+        self.keeper = Some(keeper);
+        Ok(())
+    }
+
+    /// Puts the operations into the buffer, and the places of their entries, as if the frame were at 0.
+    fn encode(&mut self, ops: &[Op]) -> Result<()> {
+        Frame::begin(&mut self.buffer);
+        self.buffer.shrink_to(KEEP_BYTES);
+        self.places.clear();
+        let places = &mut self.places;
+        encoding::encode(ops, &mut self.buffer, |group, entry, out| {
+            let at = u32::try_from(out.len()).map_err(|_| encoding::too_large())?;
+            record::put(group, entry, out)?;
+            // Fits, or it would not have been put.
+            let len = entry.payload.len() as u32;
+            places.push(Place { at, len });
+            Ok(())
+        })
+    }
+
+    /// Whether the frame in the buffer fits into the segment, and the places of all its entries behind it.
+    fn has_room(&self, shared: &Shared, ops: u64) -> bool {
+        let frame = self.buffer.len() as u64 + (Frame::HEAD + Frame::ALIGNMENT) as u64;
+        let entries = self.entries + self.places.len() as u64;
+        let runs = shared.log().state.usage.runs() + ops;
+        self.end + frame + places::needed(entries, runs) <= self.segment.file.header().capacity
+    }
+
+    /// Goes on in the next segment, whose first frame is the one in the buffer with the state of now behind it. Returns
+    /// the segment before, and where its frames end.
+    fn roll(&mut self, shared: &Shared) -> Result<(Arc<Segment>, u64)> {
+        put_checkpoint(&shared.log().state, &mut self.buffer)?;
+        let next = shared.pool.take()?;
+        if let Some(torn) = next.file.remains(FrameFile::START)? {
+            next.file
+                .keep_aside(torn, shared.log().state.sequence + 1)?;
+        }
+        let next = Arc::new(next);
+        let filled = std::mem::replace(&mut self.segment, next);
+        let end = std::mem::replace(&mut self.end, FrameFile::START);
+        self.entries = 0;
+        Ok((filled, end))
+    }
+
+    fn finish(&mut self, sequence: u64, flags: u16) -> Result<()> {
+        let salt = self.segment.file.header().salt;
+        Frame::finish(salt, sequence, flags, &mut self.buffer).ok_or_else(encoding::too_large)?;
+        // Half of what a place can say, so that the places of its entries fit behind it.
+        if self.end + self.buffer.len() as u64 > u64::from(u32::MAX / 2) {
+            return Err(encoding::too_large());
+        }
+        Ok(())
+    }
+
+    /// The writer, unless an earlier write failed.
+    ///
+    /// # Errors
+    ///
+    /// `Poisoned`.
+    pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
+        match &self.failure {
+            Some(failure) => Err(Error::new(ErrorKind::Poisoned, operation)
+                .with_advice("close the store and open it again")
+                .with_source(failure.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// What of the current segment was not written yet, in bytes.
+    pub(crate) fn unwritten(&self) -> u64 {
+        self.segment.file.len().saturating_sub(self.end)
+    }
+
+    /// Waits for the work in the background.
+    pub(crate) fn rest(&mut self) {
+        self.keeper = None;
+    }
+}
