@@ -24,7 +24,6 @@ const LOST_AND_FOUND: &str = "lost+found";
 /// A store's directory, held by this store alone until dropped.
 pub(crate) struct Directory {
     path: PathBuf,
-    /// The lock goes with the file.
     lock: File,
     /// The store was closed without a failure, and every page in memory is what is on disk.
     closed_cleanly: bool,
@@ -209,6 +208,16 @@ impl Directory {
              or set StoreConfig::accept_lost_commits to go on without them",
             acknowledged - found
         ))
+    }
+}
+
+/// Gives the lock up. A process that is being started at this moment shares the file until it runs its program, and
+/// would keep the lock as long if only the file were closed.
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!("the lock file could not be unlocked: {error}");
+        }
     }
 }
 

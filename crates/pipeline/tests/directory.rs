@@ -5,7 +5,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use futures_executor::block_on;
 use raft_logstore_core::{
@@ -213,6 +216,24 @@ fn a_second_open_is_refused_and_names_the_holder() {
 
     block_on(store.close()).unwrap();
     block_on(open(dir.path()).unwrap().close()).unwrap();
+}
+
+#[test]
+fn a_process_that_is_being_started_does_not_keep_the_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    Command::new("true").status().unwrap();
+                }
+            });
+        }
+        let opened: Result<()> = (0..1000).try_for_each(|_| block_on(open(dir.path())?.close()));
+        done.store(true, Ordering::Relaxed);
+        opened.unwrap();
+    });
 }
 
 #[rstest]
