@@ -1,6 +1,8 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use raft_logstore_core::{Error, ErrorKind, Result};
 use xxhash_rust::xxh3::xxh3_128;
@@ -22,6 +24,21 @@ use crate::error::{RESTORE, translate_io};
 #[derive(Clone, Copy)]
 pub(crate) struct Folder<'a>(pub(crate) &'a Path);
 
+/// The lock of a database, given up by unlocking it: a process that is being started shares the file.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the lock of the database could not be unlocked");
+        }
+    }
+}
+
+/// How long to wait for a lock that somebody may just have given up.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// The trees of a database: that of fjall's own records, and [`RECORDS`](Folder::RECORDS).
 const TREES: [&str; 2] = ["0", "1"];
 
@@ -36,18 +53,28 @@ impl Folder<'_> {
         self.0.join("db")
     }
 
-    /// The lock of the database, if `take` gets it.
+    /// The lock of the database, if `take` gets it within [`PATIENCE`]: fjall gives it up by closing the file, which a
+    /// process that is being started at that moment shares until it runs its program.
     ///
     /// # Errors
     ///
     /// [`Locked`](ErrorKind::Locked) while a store has the database open; [`Corrupt`](ErrorKind::Corrupt)
     /// when the file is missing; [`Io`](ErrorKind::Io).
-    pub(crate) fn lock(self, take: fn(&File) -> Result<(), TryLockError>) -> Result<File> {
+    pub(crate) fn lock(self, take: fn(&File) -> Result<(), TryLockError>) -> Result<Lock> {
         let path = self.database().join("lock");
         let failed = |error| translate_io("open", error).with_path(&path);
         let file = File::open(&path).map_err(failed)?;
-        match take(&file) {
-            Ok(()) => Ok(file),
+        let started = Instant::now();
+        let taken = loop {
+            match take(&file) {
+                Err(TryLockError::WouldBlock) if started.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                taken => break taken,
+            }
+        };
+        match taken {
+            Ok(()) => Ok(Lock(file)),
             Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Locked, "open")
                 .with_path(&path)
                 .with_advice(

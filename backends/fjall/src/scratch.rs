@@ -6,7 +6,7 @@ use std::path::Path;
 use raft_logstore_core::{Error, Result};
 use tempfile::TempDir;
 
-use crate::folder::{Folder, names};
+use crate::folder::{Folder, Lock, names};
 use crate::journal::{Journal, Journals};
 
 /// A temporary copy of a database in which fjall may recover, for looking at a store without
@@ -16,7 +16,7 @@ use crate::journal::{Journal, Journals};
 pub(crate) struct Scratch {
     dir: TempDir,
     /// Keeps others from opening the database for writing, which would delete tables.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Scratch {
@@ -27,7 +27,7 @@ impl Scratch {
     ///
     /// [`DiskFull`](raft_logstore_core::ErrorKind::DiskFull) when the temporary folder has no room;
     /// [`Io`](raft_logstore_core::ErrorKind::Io).
-    pub(crate) fn copy(folder: Folder<'_>, journals: &Journals, lock: File) -> Result<Self> {
+    pub(crate) fn copy(folder: Folder<'_>, journals: &Journals, lock: Lock) -> Result<Self> {
         let copy = || {
             let dir = tempfile::Builder::new()
                 .prefix("raft-logstore-fjall-")
