@@ -93,7 +93,10 @@ fn retire(shared: &Shared, read: &mut Vec<Arc<Segment>>) -> Result<()> {
     let mut done = Ok(());
     for segment in std::mem::take(read) {
         match Arc::try_unwrap(segment) {
-            Ok(segment) => done = done.and(shared.pool.retire(segment)),
+            Ok(segment) => {
+                let has_room = shared.log().has_room_for(segment.file.len());
+                done = done.and(shared.pool.retire(segment, has_room));
+            }
             Err(segment) => read.push(segment),
         }
     }

@@ -9,6 +9,7 @@ use crate::record::Place;
 use crate::run::Places;
 use crate::segment::Segment;
 use crate::state::State;
+use crate::usage::Used;
 
 /// The state, and the segments that it is about.
 #[derive(Debug, Default)]
@@ -32,6 +33,9 @@ enum PartPlaces {
     /// Those of `first..=last` are in the segment, which has those from `base` on at `at`.
     Sealed { at: u32, base: u64, last: u64 },
 }
+
+/// How many times what is live in them full segments may take.
+const MOST_TAKEN: u64 = 3;
 
 /// How many places of a sealed segment are read at once.
 const CHUNK: u64 = 1024;
@@ -107,32 +111,42 @@ impl Log {
         parts
     }
 
-    /// The entries to write again next, so that the segment they are in holds nothing any more; `None` while what
-    /// the segments take is in proportion to what is live in them: twice that, and one segment.
+    /// The entries to write again next, so that the segment they are in holds nothing any more; `None` while the full
+    /// segments take no more than [`MOST_TAKEN`] times what is live in them.
     pub(crate) fn laggard(&self) -> Option<(GroupId, IndexRange)> {
-        let usage = &self.state.usage;
-        let full = usage.segments().iter();
-        let full = full.filter(|(number, _)| **number != usage.current());
-        let len = |number| {
-            self.segments
-                .get(number)
-                .map_or(0, |segment| segment.file.len())
-        };
-        let (mut taken, mut live, mut longest) = (0, 0, 0);
-        for (number, used) in full.clone() {
-            taken += len(number);
-            live += used.bytes;
-            longest = longest.max(len(number));
-        }
-        if taken <= 2 * live + longest {
+        let (taken, live) = self.taken_and_live();
+        if taken <= MOST_TAKEN * live {
             return None;
         }
-        let (number, _) = full.min_by_key(|(_, used)| used.bytes)?;
+        let (number, _) = self.full().min_by_key(|(_, used)| used.bytes)?;
         self.state.groups.iter().find_map(|(id, group)| {
             let mut runs = group.runs.iter();
-            let run = runs.find(|run| run.segment == *number)?;
+            let run = runs.find(|run| run.segment == number)?;
             Some((*id, run.indexes()))
         })
+    }
+
+    /// Whether another segment of `len` bytes may be kept for its next use.
+    pub(crate) fn has_room_for(&self, len: u64) -> bool {
+        let (taken, live) = self.taken_and_live();
+        taken + len <= MOST_TAKEN * live
+    }
+
+    /// What the full segments take, and what is live in them, in bytes.
+    fn taken_and_live(&self) -> (u64, u64) {
+        self.full().fold((0, 0), |(taken, live), (number, used)| {
+            let segment = self.segments.get(&number);
+            let len = segment.map_or(0, |segment| segment.file.len());
+            (taken + len, live + used.bytes)
+        })
+    }
+
+    /// The segments that are not written any more.
+    fn full(&self) -> impl Iterator<Item = (u64, Used)> {
+        let usage = &self.state.usage;
+        let segments = usage.segments().iter();
+        let segments = segments.map(|(number, used)| (*number, *used));
+        segments.filter(|(number, _)| *number != usage.current())
     }
 }
 

@@ -93,15 +93,17 @@ impl Pool {
         Ok(())
     }
 
-    /// Uses a segment again that holds nothing of the log any more, or removes it when enough wait.
+    /// Uses a segment again that holds nothing of the log any more, or removes it when enough wait; one more than
+    /// those if `has_room`, so that the next one need not be made.
     ///
     /// # Errors
     ///
     /// `Io`.
-    pub(crate) fn retire(&self, segment: Segment) -> Result<()> {
+    pub(crate) fn retire(&self, segment: Segment, has_room: bool) -> Result<()> {
         let mut maker = self.maker();
         let path = segment.file.path();
-        if self.ready().len() >= self.prepared || segment.file.len() != self.segment_bytes {
+        let most = self.prepared + usize::from(has_room);
+        if self.ready().len() >= most || segment.file.len() != self.segment_bytes {
             return remove(path);
         }
         let again = self.make(&mut maker, |spare, header| {
