@@ -1,4 +1,4 @@
-//! The laws of a disk that fails, checked on wal.
+//! The laws of a disk that fails, checked on the write-ahead log.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,9 @@ fn main() -> ExitCode {
     use raft_logstore_conformance::{StoreSubject, crash};
     use raft_logstore_wal::WalConfig;
 
-    crash::laws_main(StoreSubject::new(WalConfig::default()))
+    // Short segments, so that every law goes through several.
+    let config = WalConfig::default().with_segment_bytes(WalConfig::MIN_SEGMENT_BYTES);
+    crash::laws_main(StoreSubject::new(config))
 }
 
 #[cfg(not(target_os = "linux"))]
