@@ -44,7 +44,10 @@ impl Disk {
             Self::Redb(dir) => on_disk(dir, RedbConfig::default()).await,
             Self::Heed(dir) => on_disk(dir, HeedConfig::default()).await,
             Self::Fjall(dir) => on_disk(dir, FjallConfig::default()).await,
-            Self::Wal(dir) => on_disk(dir, WalConfig::default()).await,
+            Self::Wal(dir) => {
+                let config = WalConfig::default().with_segment_bytes(WalConfig::MIN_SEGMENT_BYTES);
+                on_disk(dir, config).await
+            }
         }
     }
 }
