@@ -6,6 +6,7 @@
 mod append;
 mod backends;
 mod group_commit;
+mod groups;
 mod memory;
 mod payload;
 mod process;
@@ -47,6 +48,8 @@ enum Measurement {
     Append(append::Options),
     /// What group commit gains when many threads append at once.
     GroupCommit(group_commit::Options),
+    /// What many groups gain, each with one append in flight, on one thread.
+    Groups(groups::Options),
     /// Memory while a long log is appended with purging behind it.
     Memory(memory::Options),
     /// What a purge of nearly all of a long log costs its caller, and the appends beside it.
@@ -67,6 +70,9 @@ fn main() -> Result<()> {
             &group_commit::measure(&options, &backends, &base)?,
             cli.json,
         ),
+        Measurement::Groups(options) => {
+            report::print(&groups::measure(&options, &backends, &base)?, cli.json)
+        }
         Measurement::Memory(options) => {
             report::print(&memory::measure(&options, &backends, &base)?, cli.json)
         }
