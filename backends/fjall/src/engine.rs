@@ -9,12 +9,12 @@ use bytes::Bytes;
 use fjall::{
     AbstractTree, Database, Keyspace, OwnedWriteBatch, PersistMode, Readable, SeqNo, Snapshot,
 };
-use raft_logstore_core::{Error, ErrorKind, Result};
+use raft_logstore_core::{Error, ErrorKind, RESTORE, Result};
 use raft_logstore_kv::{KvBatch, KvEngine, KvView, Visitor};
 
 use crate::changes::changes;
 use crate::config::FjallConfig;
-use crate::error::{Failure, RESTORE, guard};
+use crate::error::{Failure, guard};
 use crate::journal::Journals;
 use crate::link::Link;
 use crate::scratch::Scratch;

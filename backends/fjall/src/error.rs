@@ -2,9 +2,7 @@ use std::io;
 use std::path::Path;
 
 use fjall::LsmError;
-use raft_logstore_core::{Error, ErrorKind, Result, contain};
-
-pub(crate) const RESTORE: &str = "restore the store from another replica or a backup";
+use raft_logstore_core::{Error, ErrorKind, RESTORE, Result, contain};
 
 /// Runs `work` in fjall and gives its failure the words of a store.
 ///

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use raft_logstore_core::{Error, ErrorKind, Result};
+use raft_logstore_core::{Error, ErrorKind, RESTORE, Result};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::error::{RESTORE, translate_io};
+use crate::error::translate_io;
 
 /// Where things are in the folder of a backend.
 ///

@@ -2,11 +2,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use raft_logstore_core::{Error, ErrorKind, Result};
+use raft_logstore_core::{Error, ErrorKind, RESTORE, Result};
 use raft_logstore_frames::keep_aside;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::error::{RESTORE, translate_io};
+use crate::error::translate_io;
 use crate::link::Head;
 
 /// The journals of a database, read before fjall reads them.

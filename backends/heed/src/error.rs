@@ -1,9 +1,7 @@
 use std::path::Path;
 
 use heed::MdbError;
-use raft_logstore_core::{Error, ErrorKind, Result};
-
-const RESTORE: &str = "restore the store from another replica or a backup";
+use raft_logstore_core::{Error, ErrorKind, RESTORE, Result};
 
 /// Less free space than this, in bytes, is a full disk: LMDB writes no smaller piece than a page, and
 /// several of them per commit.

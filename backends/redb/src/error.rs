@@ -1,9 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use raft_logstore_core::{Error, ErrorKind, Result, contain};
-
-const RESTORE: &str = "restore the store from another replica or a backup";
+use raft_logstore_core::{Error, ErrorKind, RESTORE, Result, contain};
 
 /// Runs work in redb on one file, and gives its failures the words of a store.
 ///

@@ -1,9 +1,9 @@
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use raft_logstore_core::{
-    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, Result, StableKey,
+    Backend, Batch, Bounds, Entry, Error, GroupId, IndexRange, Op, Result, StableKey,
 };
 use raft_logstore_frames::{Access, FrameFile, Header};
 
@@ -31,7 +31,7 @@ pub(crate) struct WalBackend {
 /// What readers, the writer and the keeper work with.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) log: RwLock<Log>,
+    log: RwLock<Log>,
     pub(crate) pool: Pool,
     cache: Cache,
 }
@@ -40,6 +40,10 @@ impl Shared {
     pub(crate) fn log(&self) -> RwLockReadGuard<'_, Log> {
         // A panic half way through a change poisons the writer as well, so nothing is built on it.
         self.log.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn log_mut(&self) -> RwLockWriteGuard<'_, Log> {
+        self.log.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,13 +72,14 @@ impl WalBackend {
         })
     }
 
+    /// The writer, unless an earlier write failed: then nobody knows what the file holds.
     fn writer(&self, operation: &'static str) -> Result<MutexGuard<'_, Writer>> {
-        let writer = self.writer.lock().map_err(|_| {
-            Error::new(ErrorKind::Poisoned, operation)
-                .with_advice("close the store and open it again")
-        })?;
-        writer.check(operation)?;
-        Ok(writer)
+        let poisoned = || Error::poisoned(operation);
+        let writer = self.writer.lock().map_err(|_| poisoned())?;
+        match &writer.failure {
+            Some(failure) => Err(poisoned().with_source(failure.clone())),
+            None => Ok(writer),
+        }
     }
 
     /// Works with the writer, and remembers a failure.
@@ -110,7 +115,7 @@ impl Backend for WalBackend {
     }
 
     fn read(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
-        let parts = self.shared.log().parts(group, range, max_bytes);
+        let parts = self.shared.log().parts(group, range, max_bytes)?;
         log::read(group, &parts, max_bytes, &self.shared.cache)
     }
 
@@ -135,13 +140,7 @@ impl Backend for WalBackend {
         self.write("commit", |writer| {
             {
                 let log = self.shared.log();
-                let last = log.state.sequence;
-                if Some(batch.sequence) != last.checked_add(1) {
-                    return Err(Error::new(ErrorKind::Gap, "commit").with_advice(format!(
-                        "commit {} does not follow commit {last}",
-                        batch.sequence
-                    )));
-                }
+                batch.check_follows(log.state.sequence)?;
                 batch.check(|group| Ok(log.state.bounds(group)))?;
             }
             writer.write(&self.shared, batch.sequence, 0, &batch.ops)

@@ -1,5 +1,5 @@
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use raft_logstore_core::{Error, Result};
@@ -105,28 +105,18 @@ fn retire(shared: &Shared, read: &mut Vec<Arc<Segment>>) -> Result<()> {
 
 fn seal(shared: &Shared, segment: &Segment, end: u64) -> Result<()> {
     let sealed = {
-        let log = shared.log.read().unwrap_or_else(PoisonError::into_inner);
-        let mut runs = Vec::new();
-        for (id, group) in &log.state.groups {
-            for run in &group.runs {
-                if run.segment == segment.number
-                    && let Places::Here(places) = &run.places
-                {
-                    runs.push((*id, run.base, &places[..]));
-                }
-            }
-        }
-        Sealed::encode(end, &runs)?
+        let log = shared.log();
+        let runs = log.state.runs_of(segment.number);
+        let runs = runs.filter_map(|(id, run)| match &run.places {
+            Places::Here(places) => Some((id, run.base, &places[..])),
+            Places::Sealed(_) | Places::Unknown => None,
+        });
+        Sealed::encode(end, &runs.collect::<Vec<_>>())?
     };
     let directory = sealed.write(&segment.file)?;
-    let mut log = shared.log.write().unwrap_or_else(PoisonError::into_inner);
-    for (id, group) in &mut log.state.groups {
-        for run in &mut group.runs {
-            if run.segment == segment.number
-                && let Some((base, places)) = directory.find(*id, run)
-            {
-                (run.base, run.places) = (base, places);
-            }
+    for (id, run) in shared.log_mut().state.runs_of_mut(segment.number) {
+        if let Some((base, places)) = directory.find(id, run) {
+            (run.base, run.places) = (base, places);
         }
     }
     Ok(())

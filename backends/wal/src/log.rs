@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use raft_logstore_core::{Entry, GroupId, IndexRange, Result};
+use raft_logstore_core::{Entry, Error, GroupId, IndexRange, Result};
 
 use crate::cache::Cache;
 use crate::places::PLACE;
@@ -71,23 +71,36 @@ impl Room {
 impl Log {
     /// What has to be read for the entries of a group inside `range`, up to `max_bytes` of payload, but for one
     /// entry at least: all of one consistent state. More than that may be there of sealed segments.
-    pub(crate) fn parts(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Vec<Part> {
-        let Some(group) = self.state.groups.get(&group) else {
-            return Vec::new();
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when nobody knows where an entry is.
+    pub(crate) fn parts(
+        &self,
+        id: GroupId,
+        range: IndexRange,
+        max_bytes: u64,
+    ) -> Result<Vec<Part>> {
+        let Some(group) = self.state.groups.get(&id) else {
+            return Ok(Vec::new());
         };
         let mut parts = Vec::new();
         for run in group.runs_in(range) {
-            let indexes = run.indexes().intersect(range).bounds();
-            let (Some((first, last)), Some(segment)) = (indexes, self.segments.get(&run.segment))
-            else {
+            let Some((first, last)) = run.indexes().intersect(range).bounds() else {
                 continue;
             };
+            let unknown = || {
+                Error::corrupt("read entries", "the place of the entries is not known")
+                    .with_group(id)
+                    .with_indexes(first..=last)
+            };
+            let segment = self.segments.get(&run.segment).ok_or_else(unknown)?;
             let mut is_last = false;
             let places = match &run.places {
                 Places::Here(places) => {
                     // Indexes of places in memory, so they fit.
                     let (from, to) = ((first - run.base) as usize, (last - run.base) as usize);
-                    let places = places.get(from..=to).unwrap_or_default();
+                    let places = places.get(from..=to).ok_or_else(unknown)?;
                     let fit = Room::new(max_bytes).fit(places);
                     is_last = fit < places.len();
                     PartPlaces::Here(places[..fit].to_vec())
@@ -97,7 +110,7 @@ impl Log {
                     base: run.base,
                     last,
                 },
-                Places::Unknown => PartPlaces::Here(Vec::new()),
+                Places::Unknown => return Err(unknown()),
             };
             parts.push(Part {
                 segment: Arc::clone(segment),
@@ -108,7 +121,7 @@ impl Log {
                 break;
             }
         }
-        parts
+        Ok(parts)
     }
 
     /// The entries to write again next, so that the segment they are in holds nothing any more; `None` while the full
@@ -119,11 +132,8 @@ impl Log {
             return None;
         }
         let (number, _) = self.full().min_by_key(|(_, used)| used.bytes)?;
-        self.state.groups.iter().find_map(|(id, group)| {
-            let mut runs = group.runs.iter();
-            let run = runs.find(|run| run.segment == number)?;
-            Some((*id, run.indexes()))
-        })
+        let (group, run) = self.state.runs_of(number).next()?;
+        Some((group, run.indexes()))
     }
 
     /// Whether another segment of `len` bytes may be kept for its next use.

@@ -286,10 +286,7 @@ fn decode(bytes: Bytes, at: u64) -> Option<(Vec<Op>, Vec<Place>)> {
 /// Finds the places of the entries that are in a segment which is not written any more: in its directory, or else in its
 /// frames. Then it returns where those end.
 fn locate(segment: &Segment, state: &mut State) -> Result<Option<u64>> {
-    let runs = state.groups.iter_mut().flat_map(|(id, group)| {
-        let runs = group.runs.iter_mut().map(|run| (*id, run));
-        runs.filter(|(_, run)| run.segment == segment.number)
-    });
+    let runs = state.runs_of_mut(segment.number);
     let lost = |id, run: &Run| {
         let what = "entries are missing from the segment";
         segment
@@ -323,12 +320,10 @@ fn locate(segment: &Segment, state: &mut State) -> Result<Option<u64>> {
 
 /// The lowest group that has entries in a segment, and the first of them.
 fn first_in(state: &State, segment: u64) -> Option<(GroupId, IndexRange)> {
-    let runs = state.groups.iter().filter_map(|(id, group)| {
-        let mut runs = group.runs.iter();
-        let run = runs.find(|run| run.segment == segment)?;
-        Some((*id, run.indexes()))
-    });
-    runs.min_by_key(|(id, _)| *id)
+    let first = state
+        .runs_of(segment)
+        .min_by_key(|(id, run)| (*id, run.first));
+    first.map(|(id, run)| (id, run.indexes()))
 }
 
 /// The error of a damaged frame behind which that of a later commit is. Names the group that has a hole, if the

@@ -34,6 +34,23 @@ impl State {
         group.map_or(Bounds::default(), |group| group.bounds)
     }
 
+    /// The runs that lie in a segment, in no order.
+    pub(crate) fn runs_of(&self, segment: u64) -> impl Iterator<Item = (GroupId, &Run)> {
+        let groups = self.groups.iter();
+        let runs = groups.flat_map(|(id, group)| group.runs.iter().map(|run| (*id, run)));
+        runs.filter(move |(_, run)| run.segment == segment)
+    }
+
+    /// The same, to say where their places are.
+    pub(crate) fn runs_of_mut(
+        &mut self,
+        segment: u64,
+    ) -> impl Iterator<Item = (GroupId, &mut Run)> {
+        let groups = self.groups.iter_mut();
+        let runs = groups.flat_map(|(id, group)| group.runs.iter_mut().map(|run| (*id, run)));
+        runs.filter(move |(_, run)| run.segment == segment)
+    }
+
     /// Takes in operations; `places` says where their entries were written, in order.
     ///
     /// # Errors

@@ -8,6 +8,8 @@ pub(crate) struct Usage {
     /// How many runs were begun in it.
     runs: u64,
     segments: BTreeMap<u64, Used>,
+    /// Those that lost their last entry, or were gone on from, since somebody asked for the dead ones.
+    perhaps_dead: Vec<u64>,
 }
 
 /// What of a segment is part of the log.
@@ -24,6 +26,7 @@ pub(crate) struct Used {
 impl Usage {
     /// Goes on in another segment.
     pub(crate) fn begin(&mut self, segment: u64, salt: u64) {
+        self.perhaps_dead.push(self.current);
         self.current = segment;
         self.runs = 0;
         let used = Used {
@@ -64,18 +67,23 @@ impl Usage {
         if let Some(used) = self.segments.get_mut(&segment) {
             used.entries = used.entries.saturating_sub(entries);
             used.bytes = used.bytes.saturating_sub(bytes);
+            if used.entries == 0 {
+                self.perhaps_dead.push(segment);
+            }
         }
     }
 
     /// Forgets the segments without an entry, but for the current one, and returns their numbers.
     pub(crate) fn take_dead(&mut self) -> Vec<u64> {
-        let current = self.current;
-        let dead = self.segments.iter();
-        let dead = dead.filter(|(segment, used)| used.entries == 0 && **segment != current);
-        let dead: Vec<u64> = dead.map(|(segment, _)| *segment).collect();
-        for segment in &dead {
-            self.segments.remove(segment);
-        }
-        dead
+        let perhaps_dead = std::mem::take(&mut self.perhaps_dead);
+        let dead = perhaps_dead.into_iter().filter(|segment| {
+            let used = self.segments.get(segment);
+            let is_dead = *segment != self.current && used.is_some_and(|used| used.entries == 0);
+            if is_dead {
+                self.segments.remove(segment);
+            }
+            is_dead
+        });
+        dead.collect()
     }
 }

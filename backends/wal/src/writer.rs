@@ -1,9 +1,9 @@
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::BufMut;
-use raft_logstore_core::{Error, ErrorKind, Op, Result};
+use raft_logstore_core::{Error, Op, Result};
 use raft_logstore_frames::{Frame, FrameFile, encoding};
 
 use crate::backend::Shared;
@@ -137,7 +137,7 @@ impl Writer {
         filled: Option<(Arc<Segment>, u64)>,
     ) -> Result<()> {
         let dead = {
-            let mut log = shared.log.write().unwrap_or_else(PoisonError::into_inner);
+            let mut log = shared.log_mut();
             if filled.is_some() {
                 let salt = self.segment.file.header().salt;
                 log.state.usage.begin(self.segment.number, salt);
@@ -230,20 +230,6 @@ impl Writer {
             return Err(encoding::too_large());
         }
         Ok(())
-    }
-
-    /// The writer, unless an earlier write failed.
-    ///
-    /// # Errors
-    ///
-    /// `Poisoned`.
-    pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
-        match &self.failure {
-            Some(failure) => Err(Error::new(ErrorKind::Poisoned, operation)
-                .with_advice("close the store and open it again")
-                .with_source(failure.clone())),
-            None => Ok(()),
-        }
     }
 
     /// What of the current segment was not written yet, in bytes.

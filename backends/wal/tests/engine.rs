@@ -384,18 +384,25 @@ fn a_torn_first_commit_of_a_segment_is_cut_off_and_kept_aside() {
         .harmed(|dir| write_at(&segment(dir, 2), &[0; 100], START + 300))
         .unwrap();
     assert_eq!(wal.backend.sequence().unwrap(), index - 1);
-    wal.commit([append(GROUP, index, index, 10)]);
-    assert!(
-        wal.dir
-            .path()
-            .join(format!("torn-commit-{index}.1"))
-            .exists()
-            || frames(&segment(wal.dir.path(), 1)).len() as u64 > index,
-        "{:?}",
-        wal.files()
-    );
+    // As large as the one that was torn, so there is no room for it in the segment before.
+    wal.commit([append(GROUP, index, index, 1000)]);
+    let torn = wal.dir.path().join(format!("torn-commit-{index}.1"));
+    assert!(torn.exists(), "{:?}", wal.files());
     let wal = wal.reopen();
     assert_eq!(wal.entries(GROUP).len() as u64, index);
+}
+
+/// The error is damage, and names the group and the one index.
+fn expect_corrupt(error: &Error, index: u64) {
+    assert_eq!(
+        (error.kind(), error.group(), error.indexes()),
+        (
+            ErrorKind::Corrupt,
+            Some(GROUP),
+            Some((index..=index).into())
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -408,11 +415,7 @@ fn a_flipped_bit_in_a_payload_is_an_error_of_that_entry_alone() {
         .unwrap();
     let read = |range: IndexRange| wal.backend.read(GROUP, range, u64::MAX);
     let error = read(IndexRange::new(..)).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.group(), error.indexes()),
-        (ErrorKind::Corrupt, Some(GROUP), Some((2..=2).into())),
-        "{error}"
-    );
+    expect_corrupt(&error, 2);
     assert_eq!(read(IndexRange::new(3..)).unwrap().len(), 2);
     assert_eq!(wal.backend.sequence().unwrap(), 4);
 }
@@ -427,11 +430,7 @@ fn a_flipped_bit_beside_the_payloads_is_refused_naming_what_is_missing() {
         })
         .map(drop)
         .unwrap_err();
-    assert_eq!(
-        (error.kind(), error.group(), error.indexes()),
-        (ErrorKind::Corrupt, Some(GROUP), Some((2..=2).into())),
-        "{error}"
-    );
+    expect_corrupt(&error, 2);
     assert!(error.to_string().contains("commit 2"), "{error}");
 }
 
@@ -477,11 +476,7 @@ fn a_flipped_bit_in_a_full_segment_is_an_error_of_that_entry_alone() {
         .backend
         .read(GROUP, IndexRange::new(..), u64::MAX)
         .unwrap_err();
-    assert_eq!(
-        (error.kind(), error.group(), error.indexes()),
-        (ErrorKind::Corrupt, Some(GROUP), Some((7..=7).into())),
-        "{error}"
-    );
+    expect_corrupt(&error, 7);
 }
 
 #[rstest]

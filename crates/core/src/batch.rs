@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::{Bounds, Entry, GroupId, Result, StableKey};
+use crate::{Bounds, Entry, Error, ErrorKind, GroupId, Result, StableKey};
 
 /// What one commit writes: operations in order, over any number of groups, all or nothing (law 10).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,21 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Checks that the batch is the one after commit `last`.
+    ///
+    /// # Errors
+    ///
+    /// [`Gap`](ErrorKind::Gap).
+    pub fn check_follows(&self, last: u64) -> Result<()> {
+        if last.checked_add(1) == Some(self.sequence) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Gap, "commit").with_advice(format!(
+            "commit {} does not follow commit {last}",
+            self.sequence
+        )))
+    }
+
     /// Checks that the operations keep the rules of [`Bounds`], for a backend that does not take the
     /// caller's word for it; `bounds` says what a group has before.
     ///

@@ -9,6 +9,9 @@ use crate::{GroupId, IndexRange};
 /// The result of every fallible operation of a store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Where good data may be had when what is stored is damaged.
+pub const RESTORE: &str = "restore the store from another replica or a backup";
+
 /// What went wrong, where, and what to do next.
 ///
 /// An error is a [kind](ErrorKind) to match on, the operation that failed, where known the group,
@@ -133,9 +136,12 @@ impl Error {
     /// assert!(error.to_string().ends_with("restore the store from another replica or a backup"));
     /// ```
     pub fn corrupt(operation: &'static str, what: &str) -> Self {
-        Self::new(ErrorKind::Corrupt, operation).with_advice(format!(
-            "{what}; restore the store from another replica or a backup"
-        ))
+        Self::new(ErrorKind::Corrupt, operation).with_advice(format!("{what}; {RESTORE}"))
+    }
+
+    /// An earlier write of a backend failed, so that nobody knows what it holds: `operation` is refused.
+    pub fn poisoned(operation: &'static str) -> Self {
+        Self::new(ErrorKind::Poisoned, operation).with_advice("close the store and open it again")
     }
 
     /// Names the group.

@@ -40,7 +40,7 @@ pub use batch::{Batch, Op};
 pub use bounds::Bounds;
 pub use completion::{Completion, Pending};
 pub use entry::{Entry, MAX_INDEX};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, RESTORE, Result};
 pub use group::GroupId;
 pub use log_store::{LogStore, LogStoreExt};
 pub use memory::MemoryBackend;

@@ -3,8 +3,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 
 use bytes::Bytes;
 use raft_logstore_core::{
-    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, ReadOnly, Result,
-    StableKey,
+    Backend, Batch, Bounds, Entry, Error, GroupId, IndexRange, Op, ReadOnly, Result, StableKey,
 };
 use raft_logstore_frames::Access;
 
@@ -30,7 +29,7 @@ const GARBAGE_PER_SETTLE: u64 = 4 * SLICE;
 ///
 /// Every record is sealed with a checksum when written and checked when read, and the header of a
 /// group says which records have to be there; what does not fit is reported as
-/// [`Corrupt`](ErrorKind::Corrupt), naming group and indexes. Each read sees one consistent state and
+/// [`Corrupt`](raft_logstore_core::ErrorKind::Corrupt), naming group and indexes. Each read sees one consistent state and
 /// waits for no commit. A batch that breaks the rules of [`Bounds`] is refused as a failed commit.
 ///
 /// # Cost of an operation
@@ -70,8 +69,8 @@ impl<E: KvEngine> KvBackend<E> {
     ///
     /// # Errors
     ///
-    /// As [`KvEngine::write`] and [`KvEngine::close`]; [`DiskFull`](ErrorKind::DiskFull) or
-    /// [`Io`](ErrorKind::Io) when the journal cannot be made.
+    /// As [`KvEngine::write`] and [`KvEngine::close`]; [`DiskFull`](raft_logstore_core::ErrorKind::DiskFull) or
+    /// [`Io`](raft_logstore_core::ErrorKind::Io) when the journal cannot be made.
     pub fn create(engine: E, dir: &Path) -> Result<()> {
         let written = Journal::create(dir).and_then(|salt| {
             let mut batch = KvBatch::new();
@@ -85,10 +84,10 @@ impl<E: KvEngine> KvBackend<E> {
     ///
     /// # Errors
     ///
-    /// [`Format`](ErrorKind::Format) when the engine holds no store, another backend's, or one of a
-    /// newer format, naming both; [`Corrupt`](ErrorKind::Corrupt) when a record of the store, the
+    /// [`Format`](raft_logstore_core::ErrorKind::Format) when the engine holds no store, another backend's, or one of a
+    /// newer format, naming both; [`Corrupt`](raft_logstore_core::ErrorKind::Corrupt) when a record of the store, the
     /// header of a group or a commit of the journal is missing or fails its checksum;
-    /// [`Io`](ErrorKind::Io).
+    /// [`Io`](raft_logstore_core::ErrorKind::Io).
     pub fn open(engine: E, dir: &Path) -> Result<Self> {
         let backend = Self::load(engine, dir, Access::Write)?;
         backend.recent().whole()?;
@@ -155,10 +154,7 @@ impl<E: KvEngine> KvBackend<E> {
 
     /// The writer, unless an earlier write failed: then nobody knows what the engine holds.
     fn writer(&self, operation: &'static str) -> Result<MutexGuard<'_, Writer>> {
-        let poisoned = || {
-            Error::new(ErrorKind::Poisoned, operation)
-                .with_advice("close the store and open it again")
-        };
+        let poisoned = || Error::poisoned(operation);
         let writer = self.writer.lock().map_err(|_| poisoned())?;
         match &writer.failure {
             Some(failure) => Err(poisoned().with_source(failure.clone())),

@@ -1,7 +1,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use raft_logstore_core::{Batch, Error, ErrorKind, Result};
+use raft_logstore_core::{Batch, Error, Result};
 use raft_logstore_frames::{Access, Frame, FrameFile, Header, encoding};
 
 /// The commits that are not settled yet, in a [`FrameFile`] beside the engine: one frame each.
@@ -123,12 +123,7 @@ impl Journal {
     ///
     /// `TooLarge` for a batch of 4 GiB or more; `Gap` when its number is not the next.
     pub(crate) fn prepare(&mut self, batch: &Batch) -> Result<()> {
-        if Some(batch.sequence) != self.last.checked_add(1) {
-            return Err(Error::new(ErrorKind::Gap, "commit").with_advice(format!(
-                "commit {} does not follow commit {}",
-                batch.sequence, self.last
-            )));
-        }
+        batch.check_follows(self.last)?;
         Frame::begin(&mut self.buffer);
         self.buffer.shrink_to(KEEP_BYTES);
         encoding::encode(&batch.ops, &mut self.buffer, |_, entry, out| {
