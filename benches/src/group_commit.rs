@@ -13,22 +13,15 @@ use serde::Serialize;
 
 use crate::backends::Candidate;
 use crate::payload::Payloads;
-use crate::summary::{median, rounded};
+use crate::rounds::{Rates, Round, Rounds};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Threads, each with one append of one entry in flight.
     #[arg(long, default_value_t = 64)]
     threads: u64,
-    /// Payload bytes of an entry.
-    #[arg(long, default_value_t = 256)]
-    bytes: usize,
-    /// Interleaved rounds; figures are medians over them.
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
-    /// How long each contender appends in a round.
-    #[arg(long, default_value_t = 500)]
-    round_millis: u64,
+    #[command(flatten)]
+    rounds: Rounds,
 }
 
 #[derive(Serialize)]
@@ -48,9 +41,7 @@ struct Contender {
     groups: u64,
     store: Store,
     logs: Vec<SharedLog>,
-    /// Appends per second and entries per sync, one value a round.
-    rates: Vec<f64>,
-    batches: Vec<f64>,
+    rates: Rates,
 }
 
 /// A group that several threads append to: indexes are handed out in the order of submission.
@@ -77,7 +68,7 @@ impl SharedLog {
 
 pub(crate) fn measure(options: &Options, backends: &[Candidate], base: &Path) -> Result<Vec<Row>> {
     ensure!(
-        options.threads > 0 && options.rounds > 0,
+        options.threads > 0 && options.rounds.count > 0,
         "at least one thread and one round"
     );
     let mut rows = Vec::new();
@@ -106,17 +97,15 @@ fn measure_one(candidate: &Candidate, options: &Options, base: &Path) -> Result<
             groups,
             store,
             logs,
-            rates: Vec::new(),
-            batches: Vec::new(),
+            rates: Rates::default(),
         });
     }
     // The first round warms up and is not counted.
-    for round in 0..=options.rounds {
+    for round in 0..=options.rounds.count {
         for one in &mut all {
-            let (rate, batch) = one.run(options)?;
+            let came_to = one.run(options)?;
             if round > 0 {
-                one.rates.push(rate);
-                one.batches.push(batch);
+                one.rates.note(came_to);
             }
         }
     }
@@ -125,15 +114,9 @@ fn measure_one(candidate: &Candidate, options: &Options, base: &Path) -> Result<
         backend: candidate.name,
         threads: one.threads,
         groups: one.groups,
-        appends_per_second: median(one.rates.clone()).round(),
-        entries_per_sync: rounded(median(one.batches.clone())),
-        ratio_to_one_thread: rounded(median(
-            one.rates
-                .iter()
-                .zip(&one_thread)
-                .map(|(rate, base)| rate / base)
-                .collect(),
-        )),
+        appends_per_second: one.rates.appends_per_second(),
+        entries_per_sync: one.rates.entries_per_sync(),
+        ratio_to_one_thread: one.rates.ratio_to(&one_thread),
     });
     let rows = rows.collect();
     for one in all {
@@ -150,8 +133,8 @@ fn measure_one(candidate: &Candidate, options: &Options, base: &Path) -> Result<
 }
 
 impl Contender {
-    /// Appends per second and entries per sync over one round.
-    fn run(&self, options: &Options) -> Result<(f64, f64)> {
+    /// Appends for one round.
+    fn run(&self, options: &Options) -> Result<Round> {
         let before = self.store.stats();
         let stop = AtomicBool::new(false);
         let started = Instant::now();
@@ -160,32 +143,21 @@ impl Contender {
                 .map(|worker| {
                     let (log, stop) = (&self.logs[(worker % self.groups) as usize], &stop);
                     scope.spawn(move || -> Result<()> {
-                        let mut payloads = Payloads::new(options.bytes);
+                        let mut payloads = Payloads::new(options.rounds.bytes);
                         while !stop.load(Ordering::Relaxed) {
-                            log.append(payloads.next(options.bytes))?;
+                            log.append(payloads.next(options.rounds.bytes))?;
                         }
                         Ok(())
                     })
                 })
                 .collect();
-            thread::sleep(Duration::from_millis(options.round_millis));
+            thread::sleep(Duration::from_millis(options.rounds.round_millis));
             stop.store(true, Ordering::Relaxed);
             for worker in workers {
                 worker.join().map_err(|_| anyhow!("a worker panicked"))??;
             }
             Ok(())
         })?;
-        let seconds = started.elapsed().as_secs_f64();
-        let after = self.store.stats();
-        let (entries, commits) = (
-            after.entries - before.entries,
-            after.commits - before.commits,
-        );
-        ensure!(
-            commits > 0,
-            "a round of {} ms saw no commit",
-            options.round_millis
-        );
-        Ok((entries as f64 / seconds, entries as f64 / commits as f64))
+        Round::between(before, self.store.stats(), started.elapsed())
     }
 }

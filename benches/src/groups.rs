@@ -10,22 +10,15 @@ use serde::Serialize;
 
 use crate::backends::Candidate;
 use crate::payload::Payloads;
-use crate::summary::{median, rounded};
+use crate::rounds::{Rates, Round, Rounds};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// How many groups, each with one append of one entry in flight; may be given several times.
     #[arg(long = "groups", default_values_t = [1, 16, 256, 4096])]
     groups: Vec<u64>,
-    /// Payload bytes of an entry.
-    #[arg(long, default_value_t = 256)]
-    bytes: usize,
-    /// Interleaved rounds; figures are medians over them.
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
-    /// How long each contender appends in a round.
-    #[arg(long, default_value_t = 500)]
-    round_millis: u64,
+    #[command(flatten)]
+    rounds: Rounds,
 }
 
 #[derive(Serialize)]
@@ -45,12 +38,11 @@ struct Contender {
     groups: Vec<(Group, u64)>,
     durable: Receiver<usize>,
     done: Sender<usize>,
-    rates: Vec<f64>,
-    batches: Vec<f64>,
+    rates: Rates,
 }
 
 pub(crate) fn measure(options: &Options, backends: &[Candidate], base: &Path) -> Result<Vec<Row>> {
-    ensure!(options.rounds > 0, "at least one round");
+    ensure!(options.rounds.count > 0, "at least one round");
     ensure!(
         options.groups.iter().all(|groups| *groups > 0),
         "at least one group"
@@ -64,7 +56,7 @@ pub(crate) fn measure(options: &Options, backends: &[Candidate], base: &Path) ->
 
 fn measure_one(candidate: &Candidate, options: &Options, base: &Path) -> Result<Vec<Row>> {
     let dir = tempfile::tempdir_in(base)?;
-    let mut payloads = Payloads::new(options.bytes);
+    let mut payloads = Payloads::new(options.rounds.bytes);
     let mut all = Vec::new();
     for groups in &options.groups {
         let store = candidate.store(&dir.path().join(groups.to_string()))?;
@@ -76,17 +68,15 @@ fn measure_one(candidate: &Candidate, options: &Options, base: &Path) -> Result<
             store,
             durable,
             done,
-            rates: Vec::new(),
-            batches: Vec::new(),
+            rates: Rates::default(),
         });
     }
     // The first round warms up and is not counted.
-    for round in 0..=options.rounds {
+    for round in 0..=options.rounds.count {
         for one in &mut all {
-            let (rate, batch) = one.run(options, &mut payloads)?;
+            let came_to = one.run(options, &mut payloads)?;
             if round > 0 {
-                one.rates.push(rate);
-                one.batches.push(batch);
+                one.rates.note(came_to);
             }
         }
     }
@@ -96,15 +86,9 @@ fn measure_one(candidate: &Candidate, options: &Options, base: &Path) -> Result<
     let rows = all.iter().map(|one| Row {
         backend: candidate.name,
         groups: one.groups.len() as u64,
-        appends_per_second: median(one.rates.clone()).round(),
-        entries_per_sync: rounded(median(one.batches.clone())),
-        ratio_to_first: rounded(median(
-            one.rates
-                .iter()
-                .zip(&first)
-                .map(|(rate, first)| rate / first)
-                .collect(),
-        )),
+        appends_per_second: one.rates.appends_per_second(),
+        entries_per_sync: one.rates.entries_per_sync(),
+        ratio_to_first: one.rates.ratio_to(&first),
     });
     let rows = rows.collect();
     for one in all {
@@ -120,13 +104,13 @@ fn measure_one(candidate: &Candidate, options: &Options, base: &Path) -> Result<
 }
 
 impl Contender {
-    /// Appends per second and entries per sync over one round.
-    fn run(&mut self, options: &Options, payloads: &mut Payloads) -> Result<(f64, f64)> {
+    /// Appends for one round.
+    fn run(&mut self, options: &Options, payloads: &mut Payloads) -> Result<Round> {
         let before = self.store.stats();
         let started = Instant::now();
-        let end = started + Duration::from_millis(options.round_millis);
+        let end = started + Duration::from_millis(options.rounds.round_millis);
         for group in 0..self.groups.len() {
-            self.append(group, payloads.next(options.bytes))?;
+            self.append(group, payloads.next(options.rounds.bytes))?;
         }
         let mut in_flight = self.groups.len();
         while in_flight > 0 {
@@ -134,16 +118,12 @@ impl Contender {
                 bail!("an append failed, or took longer than 30 s");
             };
             if Instant::now() < end {
-                self.append(group, payloads.next(options.bytes))?;
+                self.append(group, payloads.next(options.rounds.bytes))?;
             } else {
                 in_flight -= 1;
             }
         }
-        let seconds = started.elapsed().as_secs_f64();
-        let after = self.store.stats();
-        let entries = (after.entries - before.entries) as f64;
-        let commits = (after.commits - before.commits).max(1) as f64;
-        Ok((entries / seconds, entries / commits))
+        Round::between(before, self.store.stats(), started.elapsed())
     }
 
     fn append(&mut self, number: usize, payload: bytes::Bytes) -> Result<()> {

@@ -14,6 +14,7 @@ mod purge;
 mod raw;
 mod reopen;
 mod report;
+mod rounds;
 mod summary;
 
 use std::path::PathBuf;
