@@ -408,8 +408,8 @@ fn the_map_grows_while_others_read() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    assert!(fs::metadata(file(dir.path())).unwrap().len() > 20 * MIB);
     backend.close().unwrap();
+    assert!(fs::metadata(file(dir.path())).unwrap().len() > 20 * MIB);
     // The file is larger than the map that is asked for: that is no obstacle.
     let backend = config.open(dir.path()).unwrap();
     assert_eq!(backend.bounds(GROUP).unwrap().last(), Some(1380));
@@ -546,6 +546,16 @@ fn a_map_that_cannot_grow_is_an_error_and_reads_go_on() {
     }
     let (dir, config) = created(HeedConfig::default().with_map_size(64 * MIB));
     let backend = config.open(dir.path()).unwrap();
+    // So much that the thread which settles is there, with the memory of its own.
+    let mut last = 0;
+    while last < 8 {
+        commit(
+            &*backend,
+            vec![append_sized(GROUP, last + 1, last + 1, 1 << 20)],
+        )
+        .unwrap();
+        last += 1;
+    }
     // Address space for what is there, and 160 MiB: too little for a map of 256 MiB instead of 128 MiB.
     let status = fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = status.split(' ').next().unwrap().parse().unwrap();
@@ -556,7 +566,6 @@ fn a_map_that_cannot_grow_is_an_error_and_reads_go_on() {
         maximum,
     };
     setrlimit(Resource::As, limit).unwrap();
-    let mut last = 0;
     let error = loop {
         match commit(
             &*backend,
@@ -582,7 +591,7 @@ fn a_map_that_cannot_grow_is_an_error_and_reads_go_on() {
 fn a_full_disk_fails_the_commit_and_loses_nothing_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=7m", "tmpfs"])
+        .args(["-t", "tmpfs", "-o", "size=11m", "tmpfs"])
         .arg(dir.path())
         .status();
     if !mounted.is_ok_and(|status| status.success()) {
@@ -592,7 +601,7 @@ fn a_full_disk_fails_the_commit_and_loses_nothing_acknowledged() {
     let _unmount = Unmount(dir.path().to_owned());
     let config = HeedConfig::default();
     config.create(dir.path()).unwrap();
-    for (bytes, grown) in [(3000, "size=12m"), (100_000, "size=24m")] {
+    for (bytes, grown) in [(3000, "size=16m"), (100_000, "size=28m")] {
         let backend = config.open(dir.path()).unwrap();
         let mut last = backend.bounds(GROUP).unwrap().last().unwrap_or(0);
         let error = loop {

@@ -69,11 +69,12 @@ impl Writer {
     ///
     /// `Io`.
     pub(crate) fn new(opened: &mut Opened) -> Result<Self> {
-        let torn = opened.current.file.remains(opened.end)?;
+        let sequence = opened.log.state.sequence;
+        let torn = opened.current.file.remains(opened.end, sequence)?;
         if torn.is_some() {
             tracing::warn!(
                 path = %opened.current.file.path().display(),
-                commit = opened.log.state.sequence + 1,
+                commit = sequence + 1,
                 "a commit that was never acknowledged is torn, and cut off"
             );
         }
@@ -211,9 +212,9 @@ impl Writer {
     fn roll(&mut self, shared: &Shared) -> Result<(Arc<Segment>, u64)> {
         put_checkpoint(&shared.log().state, &mut self.buffer)?;
         let next = shared.pool.take()?;
-        if let Some(torn) = next.file.remains(FrameFile::START)? {
-            next.file
-                .keep_aside(torn, shared.log().state.sequence + 1)?;
+        let sequence = shared.log().state.sequence;
+        if let Some(torn) = next.file.remains(FrameFile::START, sequence)? {
+            next.file.keep_aside(torn, sequence + 1)?;
         }
         let next = Arc::new(next);
         let filled = std::mem::replace(&mut self.segment, next);

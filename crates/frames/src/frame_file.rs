@@ -280,12 +280,13 @@ impl FrameFile {
         Ok(None)
     }
 
-    /// Where what is left at `at` of a write that was not completed may lie; `None` when nothing is.
+    /// Where what is left at `at` of a write that was not completed may lie; `None` when nothing is but what is left
+    /// of a commit up to `sequence`, an older one.
     ///
     /// # Errors
     ///
     /// [`Io`](ErrorKind::Io).
-    pub fn remains(&self, at: u64) -> Result<Option<Range<u64>>> {
+    pub fn remains(&self, at: u64, sequence: u64) -> Result<Option<Range<u64>>> {
         let Some(head) = self.head_at(at)? else {
             return Ok(None);
         };
@@ -293,6 +294,12 @@ impl FrameFile {
             return Ok(None);
         }
         let frame = Frame::decode(self.header.salt, &head);
+        if frame
+            .as_ref()
+            .is_some_and(|frame| frame.sequence <= sequence)
+        {
+            return Ok(None);
+        }
         let end = frame.map_or(self.len(), |frame| self.len().min(at + frame.len()));
         Ok(Some(at..end))
     }

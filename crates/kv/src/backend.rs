@@ -1,5 +1,6 @@
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use raft_logstore_core::{
@@ -7,25 +8,30 @@ use raft_logstore_core::{
 };
 use raft_logstore_frames::Access;
 
+use crate::desk::Desk;
 use crate::garbage::{Garbage, SLICE};
 use crate::journal::Journal;
 use crate::reader::Reader;
 use crate::recent::{Recent, StableValue};
+use crate::settler::{Settled, Settler};
 use crate::{KvBatch, KvEngine, format};
 
-/// How much may be in the journal before a commit settles it first, in bytes of memory.
-const JOURNAL_BYTES: u64 = 2 << 20;
+/// How much is in the journal when a commit begins to settle it, in bytes of memory.
+const SETTLE_BYTES: u64 = 2 << 20;
 
-/// How many indexes of garbage one settle deletes at least.
-const GARBAGE_PER_SETTLE: u64 = 4 * SLICE;
+/// How much may come into the journal while it is settled, in bytes of memory. Then a commit waits.
+const MOST_BYTES: u64 = 2 * SETTLE_BYTES;
+
+/// How long a slice of background work waits for a settle that is under way.
+const PATIENCE: Duration = Duration::from_micros(100);
 
 /// A [`Backend`] over any [`KvEngine`].
 ///
 /// A commit is one write and one sync of a *journal*, a file beside the engine that has its space already,
 /// whatever number of groups it is about. What the journal holds is kept in memory as well and read
-/// from there. From time to time the journal is *settled*: everything in it goes to its place in the engine, in
-/// key order and in one engine write, and the journal begins anew. So a commit costs no more than the disk
-/// needs, and a settle fills whole pages of a B-tree.
+/// from there. From time to time the journal is *settled* by a thread of its own: everything in it goes to its place in
+/// the engine, in key order and in one engine write, while commits go on in a second file. So a commit costs
+/// no more than the disk needs, and a settle fills whole pages of a B-tree.
 ///
 /// Every record is sealed with a checksum when written and checked when read, and the header of a
 /// group says which records have to be there; what does not fit is reported as
@@ -34,8 +40,8 @@ const GARBAGE_PER_SETTLE: u64 = 4 * SLICE;
 ///
 /// # Cost of an operation
 ///
-/// * A commit is one write and one sync of the journal. When 2 MiB are there, a commit settles them first, in
-///   an engine write.
+/// * A commit is one write and one sync of the journal. It waits for the engine only when what came into the journal
+///   since the last settle began, 4 MiB, is more than the engine can write in that time.
 /// * A purge is visible with its commit. When it is settled, at most 512 indexes are deleted,
 ///   however long the purged prefix is; the rest goes with [`maintain`](Backend::maintain), 512
 ///   indexes a call, and with later settles, twice as many as were appended and at least 2,048.
@@ -46,21 +52,44 @@ const GARBAGE_PER_SETTLE: u64 = 4 * SLICE;
 ///   stay in memory (about 100 bytes each), and what the journal holds.
 #[derive(Debug)]
 pub struct KvBackend<E> {
-    engine: E,
-    recent: RwLock<Recent>,
+    shared: Arc<Shared<E>>,
     writer: Mutex<Writer>,
+}
+
+/// What reads find things in.
+#[derive(Debug)]
+pub(crate) struct Shared<E> {
+    pub(crate) engine: E,
+    recent: RwLock<Recent>,
 }
 
 /// What commits work with, one at a time; readers never wait for it.
 #[derive(Debug)]
 struct Writer {
     journal: Journal,
-    garbage: Garbage,
-    batch: KvBatch,
+    /// The thread has it while a settle is under way.
+    desk: Option<Desk>,
+    /// Started with the first settle.
+    settler: Option<Settler>,
     /// Whether anything was written since the store was opened.
     has_written: bool,
     /// Why the last write failed. Then nobody knows what the engine holds.
     failure: Option<Error>,
+}
+
+impl<E: KvEngine> Shared<E> {
+    pub(crate) fn recent(&self) -> RwLockReadGuard<'_, Recent> {
+        // A panic half way through a change poisons the writer as well, so nothing is built on it.
+        self.recent.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn recent_mut(&self) -> RwLockWriteGuard<'_, Recent> {
+        self.recent.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self) -> Result<Reader<E::View<'_>>> {
+        Ok(Reader(self.engine.view()?))
+    }
 }
 
 impl<E: KvEngine> KvBackend<E> {
@@ -90,7 +119,7 @@ impl<E: KvEngine> KvBackend<E> {
     /// [`Io`](raft_logstore_core::ErrorKind::Io).
     pub fn open(engine: E, dir: &Path) -> Result<Self> {
         let backend = Self::load(engine, dir, Access::Write)?;
-        backend.recent().whole()?;
+        backend.shared.recent().whole()?;
         Ok(backend)
     }
 
@@ -127,29 +156,19 @@ impl<E: KvEngine> KvBackend<E> {
         let journal = Journal::open(dir, salt, access, settled, |batch| recent.apply(&batch))?;
         let writer = Writer {
             journal,
-            garbage,
-            batch: KvBatch::new(),
+            desk: Some(Desk::new(garbage)),
+            settler: None,
             has_written: false,
             failure: None,
         };
-        Ok(Self {
+        let shared = Shared {
             engine,
             recent: RwLock::new(recent),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
             writer: Mutex::new(writer),
         })
-    }
-
-    fn recent(&self) -> RwLockReadGuard<'_, Recent> {
-        // A panic half way through a change poisons the writer as well, so nothing is built on it.
-        self.recent.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn recent_mut(&self) -> RwLockWriteGuard<'_, Recent> {
-        self.recent.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn reader(&self) -> Result<Reader<E::View<'_>>> {
-        Ok(Reader(self.engine.view()?))
     }
 
     /// The writer, unless an earlier write failed: then nobody knows what the engine holds.
@@ -170,58 +189,99 @@ impl<E: KvEngine> KvBackend<E> {
     ) -> Result<T> {
         let mut writer = self.writer(operation)?;
         let done = work(&mut writer);
-        writer.batch.clear();
         writer.failure = done.as_ref().err().cloned();
         done
     }
 
-    /// Writes the batch of the writer and empties it.
-    fn flush(&self, writer: &mut Writer) -> Result<()> {
-        writer.has_written = true;
-        self.engine.write(&writer.batch)?;
-        writer.batch.clear();
+    /// Waits up to `patience` for the settle that is under way. Says whether none is, or none any more.
+    ///
+    /// # Errors
+    ///
+    /// Why it failed.
+    fn settled(&self, writer: &mut Writer, patience: Duration) -> Result<bool> {
+        let (None, Some(settler)) = (&writer.desk, &writer.settler) else {
+            return Ok(true);
+        };
+        let Some(Settled { sequence, desk }) = settler.wait(patience)? else {
+            return Ok(false);
+        };
+        writer.desk = Some(desk);
+        writer.journal.settled(sequence)?;
+        Ok(true)
+    }
+
+    /// Begins to put everything in the journal to its place, unless a settle is under way.
+    fn begin_to_settle(&self, writer: &mut Writer) -> Result<()> {
+        let Some(desk) = writer.desk.take() else {
+            return Ok(());
+        };
+        let settler = match writer.settler.take() {
+            Some(settler) => settler,
+            None => Settler::start(Arc::clone(&self.shared))?,
+        };
+        settler.settle(self.shared.recent_mut().begin_to_settle(), desk);
+        writer.settler = Some(settler);
+        writer.journal.turn();
         Ok(())
     }
 
-    /// Puts everything in the journal to its place, and begins it anew.
+    /// Puts everything in the journal to its place.
     fn settle(&self, writer: &mut Writer) -> Result<()> {
-        // Garbage goes first: it is what the settled records hold below the floors, and the journal
-        // may have dropped a group and written the same indexes anew.
-        let budget = GARBAGE_PER_SETTLE.max(2 * self.recent().appended());
-        self.collect_garbage(writer, budget)?;
-        self.recent()
-            .settle_into(&mut writer.batch, &mut writer.garbage);
-        self.flush(writer)?;
-        // Until here readers found in memory what is now settled as well: the same state.
-        self.recent_mut().settled();
-        writer.journal.clear()
+        self.settled(writer, Duration::MAX)?;
+        self.begin_to_settle(writer)?;
+        self.settled(writer, Duration::MAX)?;
+        Ok(())
     }
 
-    fn collect_garbage(&self, writer: &mut Writer, budget: u64) -> Result<()> {
-        if writer.garbage.is_pending() {
-            writer
-                .garbage
-                .slice(&self.reader()?, budget, &mut writer.batch)?;
+    /// Sees to it that what was prepared has room in the journal, and that the journal is settled in time.
+    fn make_room(&self, writer: &mut Writer) -> Result<()> {
+        let bytes = self.shared.recent().bytes();
+        if !writer.journal.has_room() || bytes >= MOST_BYTES {
+            self.settled(writer, Duration::MAX)?;
+            self.begin_to_settle(writer)?;
+        } else if self.settled(writer, Duration::ZERO)? && bytes >= SETTLE_BYTES {
+            self.begin_to_settle(writer)?;
+        }
+        if !writer.journal.has_room() {
+            // After a crash both files may be in use.
+            self.settled(writer, Duration::MAX)?;
         }
         Ok(())
+    }
+
+    /// Checks that the engine will have room for the entries of `batch`.
+    fn check_room(&self, writer: &mut Writer, batch: &Batch) -> Result<()> {
+        let appended = appended_bytes(batch);
+        if appended == 0 {
+            return Ok(());
+        }
+        let check = || {
+            let unsettled = self.shared.recent().unsettled_bytes();
+            self.shared.engine.check_room(appended, unsettled)
+        };
+        check().or_else(|_| {
+            // What a settle has written is counted twice until it comes to its end.
+            self.settled(writer, Duration::MAX)?;
+            check()
+        })
     }
 }
 
 impl<E: KvEngine> Backend for KvBackend<E> {
     fn name(&self) -> &'static str {
-        self.engine.name()
+        self.shared.engine.name()
     }
 
     fn sequence(&self) -> Result<u64> {
-        Ok(self.recent().sequence)
+        Ok(self.shared.recent().sequence)
     }
 
     fn groups(&self) -> Result<Vec<GroupId>> {
-        self.recent().groups()
+        self.shared.recent().groups()
     }
 
     fn bounds(&self, group: GroupId) -> Result<Bounds> {
-        let bounds = self.recent().bounds(group)?;
+        let bounds = self.shared.recent().bounds(group)?;
         // A log whose ends cannot be read has no bounds to rely on.
         if let Some((first, last)) = bounds.range().bounds() {
             self.read(group, IndexRange::new(first..=first), 0)?;
@@ -231,13 +291,16 @@ impl<E: KvEngine> Backend for KvBackend<E> {
     }
 
     fn read(&self, group: GroupId, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
-        let recent = self.recent();
+        let recent = self.shared.recent();
         let (settled, newer) = recent.split(group, range, max_bytes)?;
         if settled.is_empty() {
             return Ok(newer);
         }
         // Taken under the lock: no commit comes between the two parts.
-        let reader = self.reader().map_err(|error| error.with_group(group))?;
+        let reader = self
+            .shared
+            .reader()
+            .map_err(|error| error.with_group(group))?;
         drop(recent);
         let mut entries = reader.entries(group, settled, max_bytes)?;
         if entries.last().map(|last| last.index) == settled.bounds().map(|(_, last)| last) {
@@ -253,11 +316,14 @@ impl<E: KvEngine> Backend for KvBackend<E> {
     }
 
     fn get(&self, group: GroupId, key: &StableKey) -> Result<Option<Bytes>> {
-        let recent = self.recent();
+        let recent = self.shared.recent();
         match recent.stable(group, key)? {
             StableValue::Here(value) => Ok(value),
             StableValue::Settled => {
-                let reader = self.reader().map_err(|error| error.with_group(group))?;
+                let reader = self
+                    .shared
+                    .reader()
+                    .map_err(|error| error.with_group(group))?;
                 drop(recent);
                 reader.stable(group, key).map(Some)
             }
@@ -265,46 +331,46 @@ impl<E: KvEngine> Backend for KvBackend<E> {
     }
 
     fn stable_keys(&self, group: GroupId) -> Result<Vec<StableKey>> {
-        Ok(self.recent().names(group)?.to_vec())
+        Ok(self.shared.recent().names(group)?.to_vec())
     }
 
     fn reusable_bytes(&self) -> Result<u64> {
-        self.engine.reusable_bytes()
+        self.shared.engine.reusable_bytes()
     }
 
     fn commit(&self, batch: &Batch) -> Result<()> {
         self.write("commit", |writer| {
-            self.recent().check(batch)?;
-            let appended = appended_bytes(batch);
-            if appended > 0 {
-                self.engine.check_room(appended, self.recent().bytes())?;
-            }
+            self.shared.recent().check(batch)?;
+            self.check_room(writer, batch)?;
             writer.journal.prepare(batch)?;
-            if self.recent().bytes() >= JOURNAL_BYTES || !writer.journal.has_room() {
-                self.settle(writer)?;
-            }
+            self.make_room(writer)?;
             writer.has_written = true;
             writer.journal.write()?;
-            self.recent_mut().apply(batch)
+            self.shared.recent_mut().apply(batch)
         })
     }
 
     fn maintain(&self) -> Result<bool> {
         self.write("maintain", |writer| {
-            // What a purge, a truncate or a drop has hidden can only be deleted once it is settled.
-            if self.recent().frees_space() {
-                self.settle(writer)?;
+            if !self.settled(writer, PATIENCE)? {
                 return Ok(true);
             }
-            if !writer.garbage.is_pending() {
-                return self.engine.maintain();
+            // What a purge, a truncate or a drop has hidden can only be deleted once it is settled.
+            if self.shared.recent().frees_space() {
+                writer.has_written = true;
+                self.begin_to_settle(writer)?;
+                return Ok(true);
             }
-            self.collect_garbage(writer, SLICE)?;
-            // The groups looked at may turn out to be clean: then there is nothing to sync.
-            if !writer.batch.is_empty() {
-                self.flush(writer)?;
+            let engine = &self.shared.engine;
+            match &mut writer.desk {
+                Some(desk) if desk.has_garbage() => {
+                    writer.has_written = true;
+                    desk.collect_garbage(engine, SLICE)?;
+                    desk.flush(engine)?;
+                    Ok(true)
+                }
+                _ => engine.maintain(),
             }
-            Ok(true)
         })
     }
 
@@ -315,7 +381,11 @@ impl<E: KvEngine> Backend for KvBackend<E> {
             // What was only read is left as it is, and after a failure nothing more is written.
             Ok(_) | Err(_) => Ok(()),
         };
-        settled.and(self.engine.close())
+        let Self { shared, writer } = *self;
+        drop(writer);
+        let shared = Arc::into_inner(shared)
+            .expect("nobody else has it: the thread that settles has ended with the writer");
+        settled.and(shared.engine.close())
     }
 }
 

@@ -1,50 +1,73 @@
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use raft_logstore_core::{Batch, Error, Result};
 use raft_logstore_frames::{Access, Frame, FrameFile, Header, encoding};
 
-/// The commits that are not settled yet, in a [`FrameFile`] beside the engine: one frame each.
+/// The commits that are not settled yet, in two [`FrameFile`]s beside the engine: one frame each.
 ///
-/// The file is used again from the start after each settle. So a commit is one write into a place that the
-/// file has already, and one sync that has no metadata to write. Frames of settled commits that were not
-/// overwritten yet are told by their numbers. An entry is its length and its payload.
+/// Commits go into one file while those in the other are settled; then that one is used again from its start. So
+/// a commit is one write into a place that the file has already, and one sync that has no metadata to write.
+/// Frames of settled commits that were not overwritten yet are told by their numbers. An entry is its
+/// length and its payload.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    file: FrameFile,
-    /// The last commit in the file, or the last settled one.
+    files: [Half; 2],
+    /// The file that is written.
+    current: usize,
+    /// The last commit in the files, or the last settled one.
     last: u64,
-    /// Where the next frame goes.
-    end: u64,
-    /// Where what is left of a write that was not completed lies.
-    torn: Option<Range<u64>>,
     /// The frame of the next commit.
     buffer: Vec<u8>,
 }
 
+/// One of the two files.
+#[derive(Debug)]
+struct Half {
+    file: FrameFile,
+    /// Where the next frame goes.
+    end: u64,
+    /// The last commit in the file, if there is any.
+    last: u64,
+    /// Where what is left of a write that was not completed lies.
+    torn: Option<Range<u64>>,
+}
+
 const MAGIC: &[u8; 8] = b"RLSJRNL\0";
 
-/// How long the file is, in bytes. It grows for a commit that alone takes more, until the next settle.
+/// How long a file is, in bytes. It grows for a commit that alone takes more, until that is settled.
 const CAPACITY: u64 = 4 << 20;
 
 /// The bytes of memory that are kept for the next commit.
 const KEEP_BYTES: usize = 4 << 20;
 
 impl Journal {
-    /// The name of the file in the folder of a backend.
-    pub(crate) const FILE: &str = "journal";
+    /// The names of the files in the folder of a backend.
+    pub(crate) const FILES: [&str; 2] = ["journal-0", "journal-1"];
 
-    /// Makes an empty journal in `dir`, durable but for its name, and returns its salt.
+    fn paths(dir: &Path) -> [PathBuf; 2] {
+        Self::FILES.map(|name| dir.join(name))
+    }
+
+    /// Makes an empty journal in `dir`, durable but for its names, and returns its salt.
     ///
     /// # Errors
     ///
     /// `DiskFull`, `Io`; also when there is one already.
     pub(crate) fn create(dir: &Path) -> Result<u64> {
-        let path = dir.join(Self::FILE);
-        let header = Header::new(MAGIC, 0, CAPACITY);
-        FrameFile::create(&path, &header)
-            .map_err(|error| Error::io("create journal", error).with_path(path))?;
-        Ok(header.salt)
+        let salt = Header::new(MAGIC, 0, CAPACITY).salt;
+        for (number, path) in (0..).zip(Self::paths(dir)) {
+            let header = Header {
+                magic: MAGIC,
+                salt,
+                number,
+                capacity: CAPACITY,
+            };
+            FrameFile::create(&path, &header)
+                .map_err(|error| Error::io("create journal", error).with_path(path))?;
+        }
+        Ok(salt)
     }
 
     /// Opens the journal in `dir`, which must be the one with this salt, to go on after commit
@@ -52,7 +75,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// `Corrupt` when the file or a commit is missing or damaged, belongs to another store, or `visit` does not
+    /// `Corrupt` when a file or a commit is missing or damaged, belongs to another store, or `visit` does not
     /// accept a commit; `Format` for a newer format; `Io`.
     pub(crate) fn open(
         dir: &Path,
@@ -61,15 +84,14 @@ impl Journal {
         settled: u64,
         visit: impl FnMut(Batch) -> Result<()>,
     ) -> Result<Self> {
-        let file = FrameFile::open(&dir.join(Self::FILE), MAGIC, access)?;
-        if file.header().salt != salt {
-            return Err(file.corrupt("the journal is that of another store"));
-        }
+        let [zero, one] = Self::paths(dir);
         let mut journal = Self {
-            file,
+            files: [
+                Half::open(&zero, salt, 0, access)?,
+                Half::open(&one, salt, 1, access)?,
+            ],
+            current: 0,
             last: settled,
-            end: FrameFile::START,
-            torn: None,
             buffer: Vec::new(),
         };
         journal.replay(visit)?;
@@ -77,44 +99,39 @@ impl Journal {
     }
 
     fn replay(&mut self, mut visit: impl FnMut(Batch) -> Result<()>) -> Result<()> {
-        while let Some((frame, body)) = self.file.frame_at(self.end)? {
-            if frame.sequence <= self.last {
-                // Settled, and not overwritten since.
-                break;
+        for number in self.in_order()? {
+            let half = &mut self.files[number];
+            half.replay(&mut self.last, &mut visit)?;
+            if half.is_in_use() {
+                self.current = number;
             }
-            let expected = self.last + 1;
-            let broken = |what| self.file.corrupt(&format!("commit {expected} {what}"));
-            if frame.sequence != expected {
-                return Err(broken("is missing from the journal"));
+        }
+        for half in &self.files {
+            if let Some((_, later)) = half.file.later_frame(half.end, self.last)? {
+                let lost = self.last + 1;
+                return Err(half.file.corrupt(&format!(
+                    "commit {lost} is damaged or missing, and commit {} is there",
+                    later.sequence
+                )));
             }
-            let ops = encoding::decode(body, |_, _, value| encoding::get_bytes(value))
-                .ok_or_else(|| broken("cannot be what was written"))?;
-            let batch = Batch {
-                sequence: expected,
-                ops,
-            };
-            visit(batch).map_err(|error| {
-                broken("does not follow from the one before").with_source(error)
-            })?;
-            self.last = expected;
-            self.end += frame.len();
         }
-        if let Some((_, later)) = self.file.later_frame(self.end, self.last)? {
-            let lost = self.last + 1;
-            return Err(self.file.corrupt(&format!(
-                "commit {lost} is damaged or missing, and commit {} is there",
-                later.sequence
-            )));
-        }
-        self.torn = self.file.remains(self.end)?;
-        if self.torn.is_some() {
-            tracing::warn!(
-                path = %self.file.path().display(),
-                commit = self.last + 1,
-                "a commit that was never acknowledged is torn, and cut off"
-            );
+        for number in 0..self.files.len() {
+            // Behind the commits of the file before there may be remains that have been kept already.
+            let half = &mut self.files[number];
+            if number == self.current || !half.is_in_use() {
+                half.find_torn(self.last)?;
+            }
         }
         Ok(())
+    }
+
+    /// The files, the one with the earlier commits first.
+    fn in_order(&self) -> Result<[usize; 2]> {
+        let [zero, one] = &self.files;
+        Ok(match (zero.first_commit()?, one.first_commit()?) {
+            (Some(zero), Some(one)) if one < zero => [1, 0],
+            _ => [0, 1],
+        })
     }
 
     /// Makes `batch` the commit that [`write`](Self::write) writes. Copies each payload once.
@@ -129,13 +146,22 @@ impl Journal {
         encoding::encode(&batch.ops, &mut self.buffer, |_, entry, out| {
             encoding::put_bytes(&entry.payload, out)
         })?;
-        let salt = self.file.header().salt;
+        let salt = self.files[self.current].file.header().salt;
         Frame::finish(salt, batch.sequence, 0, &mut self.buffer).ok_or_else(encoding::too_large)
     }
 
-    /// Whether what was prepared fits behind the commits that are there.
+    /// Whether what was prepared fits behind the commits that are in the file.
     pub(crate) fn has_room(&self) -> bool {
-        self.end == FrameFile::START || self.end + self.buffer.len() as u64 <= CAPACITY
+        let half = &self.files[self.current];
+        !half.is_in_use() || half.end + self.buffer.len() as u64 <= CAPACITY
+    }
+
+    /// Goes on in the other file, if that has no commit which is not settled.
+    pub(crate) fn turn(&mut self) {
+        let other = 1 - self.current;
+        if !self.files[other].is_in_use() {
+            self.current = other;
+        }
     }
 
     /// Writes what was prepared, and returns when it is durable.
@@ -145,28 +171,120 @@ impl Journal {
     /// `DiskFull`, `Io`. Then the journal must not be written again.
     pub(crate) fn write(&mut self) -> Result<()> {
         self.set_torn_aside()?;
-        self.file.write(&self.buffer, self.end)?;
+        let half = &mut self.files[self.current];
+        half.file.write(&self.buffer, half.end)?;
         self.last += 1;
-        self.end += (self.buffer.len() - Frame::HEAD) as u64;
+        half.last = self.last;
+        half.end += (self.buffer.len() - Frame::HEAD) as u64;
         Ok(())
     }
 
-    /// Empties the journal: everything in it is durable elsewhere.
+    /// Takes note that all commits up to `sequence` are durable elsewhere. A file without others is empty.
     ///
     /// # Errors
     ///
     /// `Io`.
-    pub(crate) fn clear(&mut self) -> Result<()> {
+    pub(crate) fn settled(&mut self, sequence: u64) -> Result<()> {
         self.set_torn_aside()?;
-        self.file.shorten()?;
-        self.end = FrameFile::START;
+        for half in &mut self.files {
+            if half.is_in_use() && half.last <= sequence {
+                half.file.shorten()?;
+                half.end = FrameFile::START;
+            }
+        }
         Ok(())
     }
 
     fn set_torn_aside(&mut self) -> Result<()> {
-        match self.torn.take() {
-            Some(torn) => self.file.keep_aside(torn, self.last + 1),
-            None => Ok(()),
+        let next = self.last + 1;
+        for half in &mut self.files {
+            if let Some(torn) = half.torn.take() {
+                half.file.keep_aside(torn, next)?;
+            }
         }
+        Ok(())
+    }
+}
+
+impl Half {
+    fn open(path: &Path, salt: u64, number: u64, access: Access) -> Result<Self> {
+        let file = FrameFile::open(path, MAGIC, access)?;
+        if (file.header().salt, file.header().number) != (salt, number) {
+            return Err(file.corrupt("the journal is that of another store"));
+        }
+        Ok(Self {
+            file,
+            end: FrameFile::START,
+            last: 0,
+            torn: None,
+        })
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.end > FrameFile::START
+    }
+
+    /// The number of the commit at its start, settled or not.
+    fn first_commit(&self) -> Result<Option<u64>> {
+        let first = self.file.frame_at(FrameFile::START)?;
+        Ok(first.map(|(frame, _)| frame.sequence))
+    }
+
+    /// Shows the commits after `last` to `visit`, in order, and counts them in.
+    fn replay(
+        &mut self,
+        last: &mut u64,
+        visit: &mut impl FnMut(Batch) -> Result<()>,
+    ) -> Result<()> {
+        let (mut at, mut before) = (FrameFile::START, None);
+        while let Some((frame, body)) = self.file.frame_at(at)? {
+            if frame.sequence <= *last {
+                // Settled. Others may follow it that are not, but not where it was only not overwritten yet.
+                if before.is_some_and(|before| frame.sequence != before + 1) {
+                    break;
+                }
+            } else {
+                self.visit(frame, body, *last + 1, visit)?;
+                (*last, self.last) = (frame.sequence, frame.sequence);
+                self.end = at + frame.len();
+            }
+            before = Some(frame.sequence);
+            at += frame.len();
+        }
+        Ok(())
+    }
+
+    fn visit(
+        &self,
+        frame: Frame,
+        body: Bytes,
+        expected: u64,
+        visit: &mut impl FnMut(Batch) -> Result<()>,
+    ) -> Result<()> {
+        let broken = |what| self.file.corrupt(&format!("commit {expected} {what}"));
+        if frame.sequence != expected {
+            return Err(broken("is missing from the journal"));
+        }
+        let ops = encoding::decode(body, |_, _, value| encoding::get_bytes(value))
+            .ok_or_else(|| broken("cannot be what was written"))?;
+        let batch = Batch {
+            sequence: expected,
+            ops,
+        };
+        visit(batch)
+            .map_err(|error| broken("does not follow from the one before").with_source(error))
+    }
+
+    /// Looks for what is left of the commit after `last`.
+    fn find_torn(&mut self, last: u64) -> Result<()> {
+        self.torn = self.file.remains(self.end, last)?;
+        if self.torn.is_some() {
+            tracing::warn!(
+                path = %self.file.path().display(),
+                commit = last + 1,
+                "a commit that was never acknowledged is torn, and cut off"
+            );
+        }
+        Ok(())
     }
 }

@@ -7,12 +7,14 @@
 //!
 //! ```text
 //! Batch  -> Journal: one frame, one sync                             durable
-//! settle -> records in key order                -> KvEngine::write   now and then, empties the journal
+//! settle -> records in key order                -> KvEngine::write   now and then, on a thread of its own
 //! read   <- Recent: what the journal holds
 //!         + Reader: records, checked            <- KvEngine::view    one consistent state
 //! ```
 
 mod backend;
+mod changes;
+mod desk;
 mod engine;
 mod format;
 mod garbage;
@@ -21,6 +23,8 @@ mod journal;
 pub mod layout;
 mod reader;
 mod recent;
+mod settlement;
+mod settler;
 mod write;
 
 pub use backend::KvBackend;

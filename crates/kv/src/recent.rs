@@ -1,32 +1,37 @@
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use raft_logstore_core::{
     Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, Result, StableKey,
 };
 
-use crate::KvBatch;
-use crate::garbage::Garbage;
+use crate::changes::Changes;
 use crate::header::Header;
-use crate::layout::{self, entry_key, entry_keys, header_key, meta_keys, stable_key};
+use crate::settlement::{Settlement, Settling};
 
 /// What the journal holds, in memory: the header of every group as of the last commit, and what the
-/// commits since the last settle have changed.
+/// commits have changed that are not settled yet, in two layers: those that are being settled and those
+/// after them.
 ///
 /// Together with the records that were settled this is the state of the store: a read takes what it
-/// finds here from here, and the rest from the engine.
+/// finds here from here, and the rest from the engine. Where a settle is under way the engine may be asked before or
+/// after it: of what is valid both have the same.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     /// The number of the last commit.
     pub(crate) sequence: u64,
     groups: HashMap<GroupId, Group>,
-    /// The groups that have changes.
+    /// The groups that have changes which no settle has begun with.
     changed: Vec<GroupId>,
-    /// What the changes take in memory, in bytes; roughly what they take in the journal.
+    /// What these changes take in memory, in bytes; roughly what they take in the journal.
     bytes: u64,
-    /// How many entries were appended since the last settle.
+    /// How many entries they have appended.
     appended: u64,
+    /// Whether they make space free once they are settled.
     frees_space: bool,
+    /// What the changes that are being settled take in memory, in bytes.
+    settling_bytes: u64,
     /// That groups are missing altogether.
     missing: Option<Error>,
 }
@@ -36,22 +41,10 @@ struct Group {
     header: Header,
     /// Why the header could not be read: then there is none to rely on.
     damage: Option<Error>,
+    /// What no settle has begun with.
     changes: Option<Box<Changes>>,
-}
-
-/// What the commits since the last settle have done to a group.
-#[derive(Debug, Default)]
-struct Changes {
-    /// The bounds as the settled records have them.
-    settled: Bounds,
-    /// No settled record of the group is valid any more.
-    dropped: bool,
-    /// The lowest index from which on no settled entry is valid any more.
-    truncated: Option<u64>,
-    /// The entries appended since: they end with the log's last entry. The log's entries before them
-    /// are settled.
-    entries: VecDeque<Entry>,
-    stable: BTreeMap<StableKey, Option<Bytes>>,
+    /// What is being settled.
+    settling: Option<Arc<Settling>>,
 }
 
 /// Where the value of a stable key is.
@@ -82,7 +75,7 @@ impl Recent {
             let group = Group {
                 header,
                 damage,
-                changes: None,
+                ..Group::default()
             };
             (id, group)
         });
@@ -150,14 +143,17 @@ impl Recent {
         let Some(group) = self.group(group)? else {
             return Ok(StableValue::Here(None));
         };
-        let changed = group
-            .changes
-            .as_ref()
-            .and_then(|changes| changes.stable.get(name));
-        Ok(match changed {
-            Some(value) => StableValue::Here(value.clone()),
-            None if group.header.names.contains(name) => StableValue::Settled,
-            None => StableValue::Here(None),
+        let changed = |changes: &Changes| changes.stable.get(name).cloned();
+        let latest = group.changes.as_deref().and_then(changed);
+        let is_set = group.header.names.contains(name);
+        Ok(match latest {
+            Some(value) => StableValue::Here(value),
+            // Also when the group was dropped since: then what is older says nothing.
+            None if !is_set => StableValue::Here(None),
+            None => match group.settling().and_then(changed) {
+                Some(value) => StableValue::Here(value),
+                None => StableValue::Settled,
+            },
         })
     }
 
@@ -174,29 +170,15 @@ impl Recent {
             return Ok((IndexRange::EMPTY, Vec::new()));
         };
         let range = range.intersect(group.header.bounds.range());
-        let entries = group.changes.as_ref().map(|changes| &changes.entries);
-        let Some((entries, first)) =
-            entries.and_then(|entries| Some((entries, entries.front()?.index)))
-        else {
-            return Ok((range, Vec::new()));
-        };
-        let settled = range.intersect(IndexRange::new(..first));
-        let Some((start, end)) = range.intersect(IndexRange::new(first..)).bounds() else {
-            return Ok((settled, Vec::new()));
-        };
-        // Indexes of entries in memory, so they fit.
-        let (start, end) = ((start - first) as usize, (end - first) as usize);
+        let (range, latest) = Changes::split(group.changes.as_deref(), range);
+        let (settled, settling) = Changes::split(group.settling(), range);
         let mut bytes = 0u64;
         let within_cap = |&(at, entry): &(usize, &Entry)| {
             bytes = bytes.saturating_add(entry.payload.len() as u64);
             bytes <= max_bytes || at == 0
         };
-        let inside = entries
-            .range(start..=end)
-            .enumerate()
-            .take_while(within_cap);
-        let newer = inside.map(|(_, entry)| entry.clone()).collect();
-        Ok((settled, newer))
+        let newer = settling.chain(latest).enumerate().take_while(within_cap);
+        Ok((settled, newer.map(|(_, entry)| entry.clone()).collect()))
     }
 
     /// Checks that `batch` keeps the rules of [`Bounds`].
@@ -224,6 +206,7 @@ impl Recent {
             header,
             damage,
             changes,
+            ..
         } = self.groups.entry(id).or_default();
         if damage.is_some() {
             // What the journal has done to it cannot be told either.
@@ -231,11 +214,7 @@ impl Recent {
         }
         let changes = changes.get_or_insert_with(|| {
             self.changed.push(id);
-            let settled = header.bounds;
-            Box::new(Changes {
-                settled,
-                ..Changes::default()
-            })
+            Box::new(Changes::new(header.bounds))
         });
         let before = header.bounds;
         header.bounds = before.after(op)?;
@@ -266,24 +245,20 @@ impl Recent {
             Op::DropGroup { .. } => {
                 self.frees_space = true;
                 *header = Header::default();
-                **changes = Changes {
-                    settled: changes.settled,
-                    dropped: true,
-                    ..Changes::default()
-                };
+                changes.drop_group();
             }
         }
         Ok(())
     }
 
-    /// What the changes since the last settle take, in bytes.
+    /// What the changes take that no settle has begun with, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// How many entries were appended since the last settle.
-    pub(crate) fn appended(&self) -> u64 {
-        self.appended
+    /// What all changes take that are not settled, in bytes.
+    pub(crate) fn unsettled_bytes(&self) -> u64 {
+        self.bytes + self.settling_bytes
     }
 
     /// Whether a settle would make space free.
@@ -291,58 +266,42 @@ impl Recent {
         self.frees_space
     }
 
-    /// Adds what makes the settled records the state of now to `batch`.
-    pub(crate) fn settle_into(&self, batch: &mut KvBatch, garbage: &mut Garbage) {
-        // In the order of the keys: engines write that fastest.
-        let mut changed: Vec<_> = self.changed.clone();
+    /// Begins to settle all changes. There must be none that are being settled.
+    pub(crate) fn begin_to_settle(&mut self) -> Settlement {
+        let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
-        let mut value = Vec::new();
-        for id in changed {
-            let Some(Group {
-                header,
-                changes: Some(changes),
-                ..
-            }) = self.groups.get(&id)
-            else {
-                continue;
-            };
-            changes.discard_into(id, header.bounds.floor(), batch, garbage);
-            for Entry { index, payload } in &changes.entries {
-                batch.put(&entry_key(id, *index), payload);
-            }
-            for (name, value) in &changes.stable {
-                match value {
-                    Some(value) => batch.put(&stable_key(id, name), value),
-                    None => batch.delete(&stable_key(id, name)),
-                }
-            }
-            if header.is_empty() {
-                batch.delete(&header_key(id));
-            } else {
-                header.encode(&mut value);
-                batch.put(&header_key(id), &value);
-            }
+        let groups = changed.into_iter().filter_map(|id| {
+            let group = self.groups.get_mut(&id)?;
+            let settling = Arc::new(Settling {
+                header: group.header.clone(),
+                changes: *group.changes.take()?,
+            });
+            group.settling = Some(Arc::clone(&settling));
+            Some((id, settling))
+        });
+        let groups = groups.collect();
+        let existing = self.groups.values().filter(|group| group.exists()).count();
+        self.settling_bytes = std::mem::take(&mut self.bytes);
+        self.frees_space = false;
+        Settlement {
+            sequence: self.sequence,
+            existing: existing as u64,
+            appended: std::mem::take(&mut self.appended),
+            groups,
         }
-        let groups = self.groups.values().filter(|group| group.exists());
-        batch.put(
-            layout::SEQUENCE,
-            &layout::sequence(self.sequence, groups.count() as u64),
-        );
     }
 
-    /// Takes note that what [`settle_into`](Self::settle_into) added is durable.
-    pub(crate) fn settled(&mut self) {
-        for id in self.changed.drain(..) {
-            if let Some(group) = self.groups.get_mut(&id) {
-                group.changes = None;
-                if !group.exists() {
-                    self.groups.remove(&id);
+    /// Takes note that the changes with which a settle began are durable in their places.
+    pub(crate) fn settled(&mut self, settlement: &Settlement) {
+        for (id, _) in &settlement.groups {
+            if let Some(group) = self.groups.get_mut(id) {
+                group.settling = None;
+                if !group.exists() && group.changes.is_none() {
+                    self.groups.remove(id);
                 }
             }
         }
-        self.bytes = 0;
-        self.appended = 0;
-        self.frees_space = false;
+        self.settling_bytes = 0;
     }
 }
 
@@ -351,49 +310,8 @@ impl Group {
     fn exists(&self) -> bool {
         self.damage.is_some() || !self.header.is_empty()
     }
-}
 
-impl Changes {
-    fn truncate(&mut self, from: u64) {
-        self.truncated = Some(self.truncated.map_or(from, |before| before.min(from)));
-        let first = self.entries.front().map_or(from, |entry| entry.index);
-        let keep = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
-        self.entries.truncate(keep);
-    }
-
-    fn forget_entries_up_to(&mut self, up_to: u64) {
-        while self
-            .entries
-            .front()
-            .is_some_and(|entry| entry.index <= up_to)
-        {
-            self.entries.pop_front();
-        }
-    }
-
-    /// Adds the deletion of the settled records that are not valid any more.
-    fn discard_into(
-        &self,
-        id: GroupId,
-        floor: Option<u64>,
-        batch: &mut KvBatch,
-        garbage: &mut Garbage,
-    ) {
-        if self.dropped {
-            garbage.drop_group(id);
-            batch.delete_range(entry_keys(id, 0..=u64::MAX));
-            batch.delete_range(meta_keys(id));
-            return;
-        }
-        let mut settled = self.settled.range();
-        if let Some(from) = self.truncated {
-            if let Some((first, last)) = settled.intersect(IndexRange::new(from..)).bounds() {
-                batch.delete_range(entry_keys(id, first..=last));
-            }
-            settled = settled.intersect(IndexRange::new(..from));
-        }
-        if let Some(floor) = floor {
-            garbage.add(id, settled.intersect(IndexRange::new(..=floor)), batch);
-        }
+    fn settling(&self) -> Option<&Changes> {
+        self.settling.as_ref().map(|settling| &settling.changes)
     }
 }

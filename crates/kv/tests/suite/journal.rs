@@ -4,19 +4,25 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use raft_logstore_core::{Backend, Entry, Error, ErrorKind, IndexRange, Op};
+use raft_logstore_core::{Backend, Batch, Entry, Error, ErrorKind, IndexRange, Op};
 use rstest::rstest;
 
 use crate::map_engine::MapEngine;
-use crate::store::{GROUP, Store, append, put};
+use crate::store::{GROUP, Store, append, purge, put, truncate};
 
 /// Where the first commit is, what comes before its body, and how long the file is when nothing made it grow.
 const START: usize = 4096;
 const HEAD: usize = 32;
 const CAPACITY: u64 = 4 << 20;
 
+/// The file that the first commits go into.
 fn journal(store: &Store) -> PathBuf {
-    store.engine.dir().join("journal")
+    store.engine.dir().join("journal-0")
+}
+
+/// The one that commits go into while those are settled.
+fn other_journal(store: &Store) -> PathBuf {
+    store.engine.dir().join("journal-1")
 }
 
 fn write_at(path: &Path, bytes: &[u8], at: usize) {
@@ -48,7 +54,7 @@ fn frames(path: &Path) -> Vec<usize> {
 fn kept_aside(store: &Store) -> Vec<String> {
     let files = fs::read_dir(store.engine.dir()).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.filter(|name| name != "journal").collect();
+    let mut names: Vec<_> = names.filter(|name| !name.starts_with("journal-")).collect();
     names.sort();
     names
 }
@@ -192,7 +198,7 @@ fn a_payload_that_looks_like_a_commit_is_none() {
 #[case::empty(|path: &Path| fs::write(path, "").unwrap())]
 #[case::cut_short(|path: &Path| OpenOptions::new().write(true).open(path).unwrap().set_len(CAPACITY - 1).unwrap())]
 #[case::of_another_store(|path: &Path| {
-    fs::copy(MapEngine::new_store().dir().join("journal"), path).unwrap();
+    fs::copy(MapEngine::new_store().dir().join("journal-0"), path).unwrap();
 })]
 #[case::of_another_program(|path: &Path| write_at(path, b"something else, longer than a header", 0))]
 fn a_journal_that_is_not_there_or_not_its_own_is_reported(#[case] damage: fn(&Path)) {
@@ -233,18 +239,16 @@ fn a_journal_of_a_newer_format_is_refused_naming_both() {
 fn the_journal_is_settled_before_it_grows_without_bound() {
     let mut store = Store::new();
     for index in 1..=100 {
-        let entries = vec![Entry::new(index, vec![index as u8; 100 << 10])];
-        store.commit([Op::Append {
-            group: GROUP,
-            entries,
-        }]);
+        store.commit([large(index)]);
         // Entries in their place and entries in the journal are one log.
         assert_eq!(store.indexes(GROUP), (1..=index).collect::<Vec<_>>());
     }
-    // No engine write for a commit, but one for the settle of about 20.
+    // No engine write for a commit, but one for the settle of 20 to 40.
     let writes = store.engine.writes() - 1;
-    assert!((4..=6).contains(&writes), "{writes} writes");
-    assert_eq!(fs::metadata(journal(&store)).unwrap().len(), CAPACITY);
+    assert!((2..=5).contains(&writes), "{writes} writes");
+    for path in [journal(&store), other_journal(&store)] {
+        assert_eq!(fs::metadata(path).unwrap().len(), CAPACITY);
+    }
     // A crash in between loses nothing; a close leaves everything in its place.
     store.reopen();
     assert_eq!(store.indexes(GROUP), (1..=100).collect::<Vec<_>>());
@@ -252,6 +256,164 @@ fn the_journal_is_settled_before_it_grows_without_bound() {
     store.settle();
     assert_eq!(store.stored_entries(GROUP), 100);
     assert_eq!(store.indexes(GROUP), (1..=100).collect::<Vec<_>>());
+}
+
+/// A commit of 100 KiB.
+fn large(index: u64) -> Op {
+    let entries = vec![Entry::new(index, vec![index as u8; 100 << 10])];
+    Op::Append {
+        group: GROUP,
+        entries,
+    }
+}
+
+/// A store with 22 commits, each of 100 KiB. The last has begun to settle those before, which does not come to its
+/// end.
+fn settling() -> Store {
+    let mut store = Store::new();
+    store.engine.hold_settles();
+    for index in 1..=22 {
+        store.commit([large(index)]);
+    }
+    store.engine.wait_for_settle();
+    store
+}
+
+#[test]
+fn commits_go_on_while_those_before_are_settled() {
+    let mut store = settling();
+    // Appended after them, cut out of them, hidden below them: a read sees one log.
+    store.commit([large(23), put(GROUP, "vote")]);
+    assert_eq!(store.indexes(GROUP), (1..=23).collect::<Vec<_>>());
+    store.commit([truncate(GROUP, 12), append(GROUP, 12, 13)]);
+    assert_eq!(store.indexes(GROUP), (1..=13).collect::<Vec<_>>());
+    store.commit([purge(GROUP, 3)]);
+    let expected: Vec<_> = (4..=13).collect();
+    assert_eq!(store.indexes(GROUP), expected);
+    assert_eq!(store.engine.writes(), 1);
+    // A crash in the middle loses nothing, nor one after the end of it.
+    store.reopen();
+    assert_eq!(store.indexes(GROUP), expected);
+    assert_eq!(store.backend.sequence().unwrap(), store.sequence);
+    store.commit([put(GROUP, "vote 2")]);
+    store.settle();
+    assert_eq!(store.indexes(GROUP), expected);
+    assert_eq!(store.stored_entries(GROUP), expected.len());
+}
+
+#[test]
+fn a_group_dropped_while_it_is_settled_stays_dropped() {
+    let mut store = settling();
+    store.commit([Op::DropGroup { group: GROUP }]);
+    assert_eq!(store.backend.groups().unwrap(), []);
+    store.engine.release_settles();
+    store.settle();
+    assert_eq!(
+        (store.backend.groups().unwrap(), store.stored_entries(GROUP)),
+        (vec![], 0)
+    );
+}
+
+#[test]
+fn after_a_crash_both_files_may_be_in_use() {
+    let mut store = settling();
+    for index in 23..=40 {
+        store.commit([large(index)]);
+    }
+    store.reopen();
+    // The next commits find the rest of the room, and then that of a file which was settled.
+    for index in 41..=140 {
+        store.commit([large(index)]);
+    }
+    store.reopen();
+    assert_eq!(store.indexes(GROUP), (1..=140).collect::<Vec<_>>());
+    store.commit([put(GROUP, "vote")]);
+    store.settle();
+    assert_eq!(store.stored_entries(GROUP), 140);
+}
+
+#[test]
+fn commits_may_follow_settled_ones_in_a_file() {
+    // Both files have a commit, since a settle of the first never came to its end.
+    let mut store = Store::new();
+    store.engine.hold_settles();
+    store.commit([append(GROUP, 1, 5), truncate(GROUP, 3)]);
+    assert!(store.backend.maintain().unwrap());
+    store.engine.wait_for_settle();
+    store.commit([append(GROUP, 3, 5)]);
+    store.reopen();
+    // Now both are settled, with a commit behind that has no other file to go to.
+    assert!(store.backend.maintain().unwrap());
+    store.commit([append(GROUP, 6, 6)]);
+    store.reopen();
+    assert_eq!(store.indexes(GROUP), (1..=6).collect::<Vec<_>>());
+}
+
+#[test]
+fn damage_in_the_file_that_is_settled_is_reported_when_the_other_goes_on() {
+    let mut store = settling();
+    store.commit([put(GROUP, "vote")]);
+    store.engine.crash();
+    let path = journal(&store);
+    let frames = frames(&path);
+    let (last, commit) = (frames[frames.len() - 2], frames.len() - 1);
+    for bit in (0..HEAD * 8).chain([HEAD * 8 + 100]) {
+        flip(&path, last * 8 + bit);
+        let error = corrupt(&store);
+        assert!(
+            error.to_string().contains(&format!("commit {commit} ")),
+            "{error}"
+        );
+        flip(&path, last * 8 + bit);
+    }
+    store.reopen();
+    assert_eq!(store.backend.sequence().unwrap(), store.sequence);
+}
+
+#[test]
+fn a_first_commit_that_is_torn_is_kept_aside_before_the_file_is_used_again() {
+    let mut store = settling();
+    let commits = store.sequence - 1;
+    // Only the first page of it reached the disk; the process is gone.
+    let path = other_journal(&store);
+    let torn = fs::read(&path).unwrap()[START..2 * START].to_vec();
+    write_at(&path, &vec![0; 100 << 10], 2 * START);
+    store.reopen();
+    assert_eq!(store.backend.sequence().unwrap(), commits);
+    store.sequence = commits;
+    store.commit([large(22)]);
+    let kept = format!("torn-commit-{}.1", commits + 1);
+    assert_eq!(kept_aside(&store), [&*kept]);
+    let kept = fs::read(store.engine.dir().join(kept)).unwrap();
+    assert!(kept.starts_with(&torn));
+    store.reopen();
+    assert_eq!(store.indexes(GROUP), (1..=22).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_settle_that_fails_ends_writing_and_loses_nothing() {
+    let mut store = settling();
+    store.engine.crash();
+    // It is seen by a commit soon after.
+    let failure = loop {
+        let batch = Batch {
+            sequence: store.sequence + 1,
+            ops: vec![put(GROUP, "vote")],
+        };
+        match store.backend.commit(&batch) {
+            Ok(()) => store.sequence += 1,
+            Err(failure) => break failure,
+        }
+    };
+    assert_eq!(failure.kind(), ErrorKind::Io);
+    let error = store.backend.maintain().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Poisoned);
+    // What was acknowledged is there, for readers and after the next open.
+    for _ in 0..2 {
+        assert_eq!(store.indexes(GROUP), (1..=22).collect::<Vec<_>>());
+        assert_eq!(store.backend.sequence().unwrap(), store.sequence);
+        store.reopen();
+    }
 }
 
 #[test]
@@ -264,7 +426,8 @@ fn a_commit_larger_than_the_journal_makes_it_grow_until_it_is_settled() {
         group: GROUP,
         entries: entries.clone(),
     }]);
-    let path = journal(&store);
+    // It has no room behind the others, so they are settled and it goes into the other file.
+    let path = other_journal(&store);
     assert!(fs::metadata(&path).unwrap().len() > CAPACITY + (2 << 20));
     let read = |store: &Store| {
         store
@@ -282,8 +445,11 @@ fn a_commit_larger_than_the_journal_makes_it_grow_until_it_is_settled() {
     fs::write(&path, whole).unwrap();
     store.reopen();
     store.settle();
+    // What is left of it when it is settled is not taken for a torn one.
     store.commit([put(GROUP, "vote")]);
     store.settle();
     assert_eq!(fs::metadata(&path).unwrap().len(), CAPACITY);
     assert_eq!(read(&store), entries);
+    store.commit([put(GROUP, "vote 2")]);
+    assert_eq!(kept_aside(&store), [""; 0]);
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use bytes::Bytes;
 use raft_logstore_core::{Error, ErrorKind, Result};
-use raft_logstore_kv::{KvBackend, KvBatch, KvEngine, KvOp, KvView, Visitor};
+use raft_logstore_kv::{KvBackend, KvBatch, KvEngine, KvOp, KvView, Visitor, layout};
 use tempfile::TempDir;
 
 pub(crate) type Map = BTreeMap<Vec<u8>, Bytes>;
@@ -24,8 +24,19 @@ struct Shared {
     map: RwLock<Arc<Map>>,
     full: AtomicBool,
     broken: AtomicBool,
+    gate: Mutex<Gate>,
+    moved: Condvar,
     writes: AtomicUsize,
     visited: AtomicUsize,
+}
+
+/// What becomes of a settle.
+#[derive(Debug, Default)]
+struct Gate {
+    is_held: bool,
+    /// How many settles wait.
+    waiting: usize,
+    crashes: u64,
 }
 
 pub(crate) struct MapView {
@@ -50,6 +61,8 @@ impl MapEngine {
             map: RwLock::default(),
             full: AtomicBool::default(),
             broken: AtomicBool::default(),
+            gate: Mutex::default(),
+            moved: Condvar::new(),
             writes: AtomicUsize::default(),
             visited: AtomicUsize::default(),
         }))
@@ -100,6 +113,52 @@ impl MapEngine {
         self.0.broken.store(true, Ordering::Relaxed);
     }
 
+    /// From now on a settle begins and does not come to its end.
+    pub(crate) fn hold_settles(&self) {
+        self.0.gate.lock().unwrap().is_held = true;
+    }
+
+    /// Settles come to their end.
+    pub(crate) fn release_settles(&self) {
+        self.0.gate.lock().unwrap().is_held = false;
+        self.0.moved.notify_all();
+    }
+
+    /// Settles that are held never happen, as when the process crashes meanwhile.
+    pub(crate) fn crash(&self) {
+        self.0.gate.lock().unwrap().crashes += 1;
+        self.release_settles();
+    }
+
+    /// Waits until a settle is held.
+    pub(crate) fn wait_for_settle(&self) {
+        let gate = self.0.gate.lock().unwrap();
+        drop(self.0.moved.wait_while(gate, |gate| gate.waiting == 0));
+    }
+
+    fn pass(&self, batch: &KvBatch) -> Result<()> {
+        let is_settle = batch
+            .ops()
+            .any(|op| matches!(op, KvOp::Put { key, .. } if key == layout::SEQUENCE));
+        if !is_settle {
+            return Ok(());
+        }
+        let mut gate = self.0.gate.lock().unwrap();
+        let crashes = gate.crashes;
+        gate.waiting += 1;
+        self.0.moved.notify_all();
+        let mut gate = self
+            .0
+            .moved
+            .wait_while(gate, |gate| gate.is_held && gate.crashes == crashes)
+            .unwrap();
+        gate.waiting -= 1;
+        match gate.crashes == crashes {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Io, "commit")),
+        }
+    }
+
     fn full(&self) -> Result<()> {
         match self.0.full.load(Ordering::Relaxed) {
             true => Err(Error::new(ErrorKind::DiskFull, "commit")),
@@ -140,6 +199,7 @@ impl KvEngine for MapEngine {
 
     fn write(&self, batch: &KvBatch) -> Result<()> {
         self.full()?;
+        self.pass(batch)?;
         self.0.writes.fetch_add(1, Ordering::Relaxed);
         let mut shared = self.0.map.write().unwrap();
         let map = Arc::make_mut(&mut shared);

@@ -29,6 +29,10 @@ enum Step {
     Drop,
     Commit,
     Maintain,
+    /// From now on a settle that has begun does not come to its end.
+    Hold,
+    /// It does.
+    Release,
     /// The process crashes.
     Reopen,
     /// The store is closed and opened.
@@ -49,7 +53,9 @@ fn steps() -> impl Strategy<Value = Vec<(GroupId, Step)>> {
         2 => (key, any::<Option<u8>>()).prop_map(|(key, value)| Step::Put { key, value }),
         1 => Just(Step::Drop),
         8 => Just(Step::Commit),
-        1 => Just(Step::Maintain),
+        2 => Just(Step::Maintain),
+        2 => Just(Step::Hold),
+        1 => Just(Step::Release),
         1 => Just(Step::Reopen),
         1 => Just(Step::Close),
     ];
@@ -135,7 +141,17 @@ fn close_and_open(
     backend: KvBackend<MapEngine>,
     engine: &MapEngine,
 ) -> Result<KvBackend<MapEngine>> {
+    engine.release_settles();
     Box::new(backend).close()?;
+    engine.open()
+}
+
+fn crash_and_open(
+    backend: KvBackend<MapEngine>,
+    engine: &MapEngine,
+) -> Result<KvBackend<MapEngine>> {
+    engine.crash();
+    drop(backend);
     engine.open()
 }
 
@@ -164,7 +180,9 @@ fn run(steps: &[(GroupId, Step)]) -> Result<()> {
                 };
             }
             Step::Maintain => drop(backend.maintain()?),
-            Step::Reopen => backend = engine.open()?,
+            Step::Hold => engine.hold_settles(),
+            Step::Release => engine.release_settles(),
+            Step::Reopen => backend = crash_and_open(backend, &engine)?,
             Step::Close => backend = close_and_open(backend, &engine)?,
             _ => {
                 if let Some(op) = operation(&model, *group, step, at as u8)? {

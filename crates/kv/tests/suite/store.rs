@@ -41,6 +41,9 @@ impl Store {
 
     /// As after the crash of the process: what the journal holds is read from there.
     pub(crate) fn reopen(&mut self) {
+        self.engine.crash();
+        // The one before has ended, with what it does in the background, when the next is opened.
+        self.backend = MapEngine::new_store().open().unwrap();
         self.backend = self.engine.open().unwrap();
     }
 
@@ -49,7 +52,7 @@ impl Store {
         let opened = MapEngine::new_store().open();
         let backend = std::mem::replace(&mut self.backend, opened.unwrap());
         Box::new(backend).close().unwrap();
-        self.reopen();
+        self.backend = self.engine.open().unwrap();
     }
 
     pub(crate) fn open_again(&self) -> Result<KvBackend<MapEngine>> {
