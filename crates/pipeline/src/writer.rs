@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use raft_logstore_core::{Backend, Batch, Completion, Error, Op, Result};
 
 use crate::evictor::Evictor;
+use crate::group::GroupState;
 use crate::linger::Linger;
 use crate::panics::contain;
 use crate::queue::{Queue, Request, Work, poisoned};
@@ -43,12 +44,16 @@ struct Waiting {
     appended: Option<(u64, u64)>,
 }
 
+/// Entries of a group that became durable: their last index and what they cost in memory.
+type Durable = (Arc<GroupState>, u64, u64);
+
 impl Writer {
     /// Commits what is queued until the queue is closed.
     pub(crate) fn run(mut self) {
         let mut taken = Vec::new();
         let mut batch = Batch::default();
         let mut waiting = Vec::new();
+        let mut durable = Vec::new();
         // A store may have been closed with purged space still to be given back.
         let mut idle_work = true;
         let mut commits = 0;
@@ -57,21 +62,20 @@ impl Writer {
             let outcome = match work {
                 Work::Close => break,
                 Work::Idle => self.maintain(&mut idle_work),
-                Work::Commit => {
-                    self.commit(&mut taken, &mut batch, &mut waiting)
-                        .and_then(|frees_space| {
-                            if self.linger.is_worth_it() {
-                                self.linger.note(self.queue.linger(Linger::YIELDS));
-                            }
-                            idle_work |= frees_space;
-                            commits += 1;
-                            if idle_work && commits % COMMITS_PER_SLICE == 0 {
-                                self.maintain(&mut idle_work)
-                            } else {
-                                Ok(())
-                            }
-                        })
-                }
+                Work::Commit => self
+                    .commit(&mut taken, &mut batch, &mut waiting, &mut durable)
+                    .and_then(|frees_space| {
+                        if self.linger.is_worth_it() {
+                            self.linger.note(self.queue.linger(Linger::YIELDS));
+                        }
+                        idle_work |= frees_space;
+                        commits += 1;
+                        if idle_work && commits % COMMITS_PER_SLICE == 0 {
+                            self.maintain(&mut idle_work)
+                        } else {
+                            Ok(())
+                        }
+                    }),
             };
             if let Err(error) = outcome {
                 idle_work = false;
@@ -93,8 +97,8 @@ impl Writer {
         taken: &mut Vec<Request>,
         batch: &mut Batch,
         waiting: &mut Vec<Waiting>,
+        durable: &mut Vec<Durable>,
     ) -> Result<bool> {
-        batch.ops.clear();
         for mut request in taken.drain(..) {
             let op = request.op.take();
             waiting.push(Waiting::new(request, op.as_ref()));
@@ -123,29 +127,16 @@ impl Writer {
             _ => Ok(()),
         };
         // The commit is durable whether or not that could be recorded, and must not look failed.
-        self.complete(waiting);
+        complete(waiting, durable);
         recorded?;
-        Ok(batch.ops.iter().any(frees_space))
-    }
-
-    /// Tells the groups and then the callers, in queue order, that their writes are durable.
-    fn complete(&mut self, waiting: &mut Vec<Waiting>) {
-        for Waiting {
-            request, appended, ..
-        } in &*waiting
-        {
-            let Some(group) = &request.group else {
-                continue;
-            };
-            group.durable(request.ticket, request.bounds);
-            if let &Some((last, bytes)) = appended {
-                self.evictor.durable(group, last, bytes);
-            }
+        // What frees memory comes when nobody waits for it any more.
+        let frees_space = batch.ops.iter().any(frees_space);
+        batch.ops.clear();
+        for (group, last, bytes) in durable.drain(..) {
+            self.evictor.durable(&group, last, bytes);
         }
         self.counters.cached(self.evictor.bytes());
-        for Waiting { request, .. } in waiting.drain(..) {
-            fire(request.done, Ok(()));
-        }
+        Ok(frees_space)
     }
 
     fn maintain(&self, more: &mut bool) -> Result<()> {
@@ -166,6 +157,24 @@ impl Writer {
             .map(|request| (request, poisoned(&cause)));
         for (request, error) in failed.chain(never_written) {
             fire(request.done, Err(error));
+        }
+    }
+}
+
+/// Tells the groups and then the callers, in queue order, that their writes are durable.
+fn complete(waiting: &mut Vec<Waiting>, durable: &mut Vec<Durable>) {
+    for Waiting { request, .. } in &*waiting {
+        if let Some(group) = &request.group {
+            group.durable(request.ticket, request.bounds);
+        }
+    }
+    for Waiting {
+        request, appended, ..
+    } in waiting.drain(..)
+    {
+        fire(request.done, Ok(()));
+        if let (Some(group), Some((last, bytes))) = (request.group, appended) {
+            durable.push((group, last, bytes));
         }
     }
 }
