@@ -18,6 +18,13 @@ use crate::writer::{self, Writer};
 /// How much one slice of work in the background writes again, in bytes of payload.
 const SLICE: u64 = 256 << 10;
 
+/// How much commits write, in bytes, until one does such a slice when there is never time for it. A segment of which a
+/// third is live takes half its length to be emptied.
+const WRITTEN_PER_SLICE: u64 = 2 * SLICE;
+
+/// How many segments may be taken beyond the limit while there is never time.
+const SPARE_SEGMENTS: u64 = 2;
+
 /// A log in segments. `ARCHITECTURE.md` and `FORMAT.md` say how it works.
 ///
 /// A read takes what it needs to know from memory, under a lock that nobody holds across IO, and then reads
@@ -93,6 +100,32 @@ impl WalBackend {
         writer.failure = done.as_ref().err().cloned();
         done
     }
+
+    /// Writes a slice of the entries again that keep segments from being used again, when the full segments take more
+    /// than they may and `spare` bytes. Says whether there were any.
+    fn move_laggards(&self, writer: &mut Writer, spare: u64) -> Result<bool> {
+        let (laggards, sequence) = {
+            let log = self.shared.log();
+            (log.laggards(spare, SLICE), log.state.sequence)
+        };
+        let (mut moved, mut bytes) = (Vec::new(), 0);
+        for (group, indexes) in laggards {
+            let entries = self.read(group, indexes, SLICE - bytes)?;
+            bytes += entries
+                .iter()
+                .map(|entry| entry.payload.len() as u64)
+                .sum::<u64>();
+            moved.push(Op::Append { group, entries });
+            if bytes >= SLICE {
+                break;
+            }
+        }
+        if moved.is_empty() {
+            return Ok(false);
+        }
+        writer.write(&self.shared, sequence, MOVED, &moved)?;
+        Ok(true)
+    }
 }
 
 impl Backend for WalBackend {
@@ -143,24 +176,17 @@ impl Backend for WalBackend {
                 batch.check_follows(log.state.sequence)?;
                 batch.check(|group| Ok(log.state.bounds(group)))?;
             }
-            writer.write(&self.shared, batch.sequence, 0, &batch.ops)
+            writer.write(&self.shared, batch.sequence, 0, &batch.ops)?;
+            if writer.written >= WRITTEN_PER_SLICE {
+                writer.written = 0;
+                self.move_laggards(writer, SPARE_SEGMENTS * writer.segment_bytes())?;
+            }
+            Ok(())
         })
     }
 
     fn maintain(&self) -> Result<bool> {
-        self.write("maintain", |writer| {
-            let (laggard, sequence) = {
-                let log = self.shared.log();
-                (log.laggard(), log.state.sequence)
-            };
-            let Some((group, indexes)) = laggard else {
-                return Ok(false);
-            };
-            let entries = self.read(group, indexes, SLICE)?;
-            let moved = Op::Append { group, entries };
-            writer.write(&self.shared, sequence, MOVED, &[moved])?;
-            Ok(true)
-        })
+        self.write("maintain", |writer| self.move_laggards(writer, 0))
     }
 
     fn close(self: Box<Self>) -> Result<()> {

@@ -124,16 +124,26 @@ impl Log {
         Ok(parts)
     }
 
-    /// The entries to write again next, so that the segment they are in holds nothing any more; `None` while the full
-    /// segments take no more than [`MOST_TAKEN`] times what is live in them.
-    pub(crate) fn laggard(&self) -> Option<(GroupId, IndexRange)> {
+    /// The entries to write again next, `bytes` or more if there are as many, so that the segments they are in hold
+    /// nothing any more; none while the full segments take no more than `spare` bytes and [`MOST_TAKEN`] times what is
+    /// live in them.
+    pub(crate) fn laggards(&self, spare: u64, bytes: u64) -> Vec<(GroupId, IndexRange)> {
         let (taken, live) = self.taken_and_live();
-        if taken <= MOST_TAKEN * live {
-            return None;
+        if taken <= spare + MOST_TAKEN * live {
+            return Vec::new();
         }
-        let (number, _) = self.full().min_by_key(|(_, used)| used.bytes)?;
-        let (group, run) = self.state.runs_of(number).next()?;
-        Some((group, run.indexes()))
+        let mut full: Vec<_> = self.full().collect();
+        full.sort_unstable_by_key(|(_, used)| used.bytes);
+        let (mut laggards, mut found) = (Vec::new(), 0);
+        for (number, used) in full {
+            let runs = self.state.runs_of(number);
+            laggards.extend(runs.map(|(group, run)| (group, run.indexes())));
+            found += used.bytes;
+            if found >= bytes {
+                break;
+            }
+        }
+        laggards
     }
 
     /// Whether another segment of `len` bytes may be kept for its next use.

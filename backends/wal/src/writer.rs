@@ -26,6 +26,8 @@ pub(crate) struct Writer {
     torn: Option<Range<u64>>,
     /// How many entries were written to the segment.
     entries: u64,
+    /// How many bytes of frames were written since somebody set it to zero.
+    pub(crate) written: u64,
     /// The next frame.
     buffer: Vec<u8>,
     /// The places of its entries.
@@ -89,6 +91,7 @@ impl Writer {
             end: opened.end,
             torn,
             entries: used.map_or(0, |used| used.entries),
+            written: 0,
             buffer: Vec::new(),
             places: Vec::new(),
             keeper: None,
@@ -124,9 +127,16 @@ impl Writer {
             // Checked for the whole frame.
             place.at += self.end as u32;
         }
-        self.end += (self.buffer.len() - Frame::HEAD) as u64;
+        let frame = (self.buffer.len() - Frame::HEAD) as u64;
+        self.end += frame;
+        self.written += frame;
         self.entries += self.places.len() as u64;
         self.take_in(shared, (sequence, flags), ops, filled)
+    }
+
+    /// The length of the segment that is written, in bytes.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.segment.file.len()
     }
 
     /// Makes the state that of after the frame.
