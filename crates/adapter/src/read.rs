@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use raft_logstore_core::{
     Entry, Error, ErrorKind, IndexRange, LogStore, MAX_INDEX, Result, StableStore,
 };
@@ -178,7 +176,7 @@ where
 fn owned<E: Clone>(cached: impl IntoIterator<Item = Cached<E>>) -> Vec<E> {
     cached
         .into_iter()
-        .map(|cached| Arc::unwrap_or_clone(cached.entry))
+        .map(|cached| cached.entry().clone())
         .collect()
 }
 

@@ -4,33 +4,39 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_logstore_core::MAX_INDEX;
 
-/// One cached entry, and its encoded size in bytes.
+/// One cached entry of an append, and its encoded size in bytes.
+///
+/// The entries of an append share one allocation, which lasts as long as any of them is cached.
 #[derive(Debug)]
 pub(crate) struct Cached<E> {
-    pub(crate) entry: Arc<E>,
+    append: Arc<[E]>,
+    at: usize,
     pub(crate) bytes: u64,
 }
 
 impl<E> Cached<E> {
-    pub(crate) fn new(entry: E, bytes: u64) -> Self {
+    /// The entry at `at` of an append.
+    pub(crate) fn new(append: &Arc<[E]>, at: usize, bytes: u64) -> Self {
         Self {
-            entry: Arc::new(entry),
+            append: Arc::clone(append),
+            at,
             bytes,
         }
     }
 
+    pub(crate) fn entry(&self) -> &E {
+        &self.append[self.at]
+    }
+
     /// What it costs to keep the entry.
     fn weight(&self) -> u64 {
-        self.bytes + (size_of::<E>() + size_of::<Self>() + 2 * size_of::<usize>()) as u64
+        self.bytes + (size_of::<E>() + size_of::<Self>()) as u64
     }
 }
 
 impl<E> Clone for Cached<E> {
     fn clone(&self) -> Self {
-        Self {
-            entry: Arc::clone(&self.entry),
-            bytes: self.bytes,
-        }
+        Self::new(&self.append, self.at, self.bytes)
     }
 }
 
@@ -125,7 +131,9 @@ impl<E> TailCache<E> {
             last + 1
         };
         let mut bytes = 0u64;
-        let run = (start..=last).map(|index| &tail.entries[(index - tail.first) as usize]);
+        let skipped = start.saturating_sub(tail.first) as usize;
+        let held = tail.entries.iter().skip(skipped);
+        let run = held.take((last + 1 - start) as usize);
         let entries = run.take_while(|cached| {
             let is_first = bytes == 0;
             bytes = bytes.saturating_add(cached.bytes.max(1));

@@ -198,27 +198,37 @@ where
         &self,
         entries: impl IntoIterator<Item = T::Entry>,
     ) -> Result<Encoded<T::Entry>> {
+        let append: Arc<[T::Entry]> = entries.into_iter().collect();
         let mut buffer = Vec::new();
-        let mut cached = Vec::new();
-        for entry in entries {
+        let mut cached = Vec::with_capacity(append.len());
+        for (at, entry) in append.iter().enumerate() {
             let start = buffer.len();
-            self.codec.encode(&entry, &mut buffer).map_err(|error| {
-                let index = T::entry_index(&entry);
+            self.codec.encode(entry, &mut buffer).map_err(|error| {
+                let index = T::entry_index(entry);
                 unwritable::<T::Entry>(error).with_indexes(index..=index)
             })?;
-            cached.push(Cached::new(entry, (buffer.len() - start) as u64));
+            let bytes = buffer.len() - start;
+            if at == 0 {
+                // The others are likely to be as long.
+                let others = bytes.saturating_mul(append.len());
+                buffer.reserve(others.min(MOST_RESERVED));
+            }
+            cached.push(Cached::new(&append, at, bytes as u64));
         }
         let mut buffer = Bytes::from(buffer);
         let stored = cached
             .iter()
             .map(|cached| {
                 let payload = buffer.split_to(cached.bytes as usize);
-                Entry::new(T::entry_index(&cached.entry), payload)
+                Entry::new(T::entry_index(cached.entry()), payload)
             })
             .collect();
         Ok(Encoded { stored, cached })
     }
 }
+
+/// How much room is made at once for the bytes of an append.
+const MOST_RESERVED: usize = 1 << 20;
 
 /// The entries of one append, as bytes for the store and with their type for the cache.
 struct Encoded<E> {
