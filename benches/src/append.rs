@@ -1,26 +1,42 @@
-use std::path::Path;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use futures_executor::block_on;
-use raft_logstore::{Backend, Batch, Entry, Group, GroupId, LogStoreExt, Op, Store};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::backends::Candidate;
+use crate::args;
+use crate::bench::Bench;
+use crate::contender::{Contender, ENGINE, RAW, STORE};
 use crate::payload::Payloads;
+use crate::plot::{Mark, Plot, Scale};
 use crate::raw::RawFile;
-use crate::summary::{median, micros, quantile, rounded};
+use crate::rounds::take_turns;
+use crate::summary::{Spread, micros, quantile, rounded};
+use crate::workload::Workload;
 
-const GROUP: GroupId = GroupId(1);
 const RAW_FILE_BYTES: u64 = 64 << 20;
+/// How long a turn is when the measurement lasts for some time.
+const TURN: Duration = Duration::from_millis(500);
 
 /// What one append carries.
-#[derive(Clone, Copy)]
-struct Shape {
-    entries: u64,
-    bytes: usize,
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Shape {
+    pub(crate) entries: u64,
+    pub(crate) bytes: usize,
+}
+
+impl Shape {
+    /// Payload of one append, in bytes.
+    pub(crate) fn size(self) -> u64 {
+        self.entries.saturating_mul(self.bytes as u64)
+    }
+
+    fn matrix() -> Vec<Self> {
+        let shapes = [128, 256, 1024, 4096, 65536]
+            .map(|bytes| [1, 16, 64, 256].map(|entries| Self { entries, bytes }));
+        shapes.into_iter().flatten().collect()
+    }
 }
 
 impl FromStr for Shape {
@@ -34,11 +50,11 @@ impl FromStr for Shape {
             entries: entries.parse()?,
             bytes: bytes.parse()?,
         };
-        ensure!(shape.entries >= 1, "an append carries at least one entry");
         ensure!(
-            shape.entries.saturating_mul(shape.bytes as u64) <= RAW_FILE_BYTES,
-            "an append of {text} is larger than the raw file, {RAW_FILE_BYTES} bytes"
+            shape.entries >= 1 && shape.bytes >= 1,
+            "an append carries at least one entry of one byte"
         );
+        args::check_size(shape.entries, shape.bytes)?;
         Ok(shape)
     }
 }
@@ -52,12 +68,25 @@ pub(crate) struct Options {
         default_values = ["1x256", "64x256", "16x4096"]
     )]
     shapes: Vec<Shape>,
+    /// Measure 1, 16, 64 and 256 entries of 128 B, 256 B, 1 KiB, 4 KiB and 64 KiB instead.
+    #[arg(long, conflicts_with = "shapes")]
+    matrix: bool,
     /// Interleaved rounds; figures are medians over them.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 15, value_parser = args::count::<usize>())]
     rounds: usize,
     /// Appends of each contender in a round.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = args::number::<usize>(1..=1_000_000))]
     appends: usize,
+    /// Fewer appends in a round if they carry more than this, in MiB of payload; two at least.
+    #[arg(long, default_value_t = 32, value_parser = args::number::<u64>(1..=1 << 20))]
+    round_mib: u64,
+    /// Instead of rounds: append for so long with each contender, in turns of half a second. Figures are those of all
+    /// appends, their quartiles those of the turns.
+    #[arg(long, value_parser = args::number::<u64>(1..=86_400))]
+    seconds: Option<u64>,
+    /// How much of the log's end to keep while purging, not timed, in MiB; nothing is purged unless given.
+    #[arg(long, requires = "seconds", value_parser = args::number::<u64>(1..=1 << 30))]
+    keep_mib: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -71,173 +100,149 @@ pub(crate) struct Row {
     ratio_to_raw: f64,
     /// This path's p50 over the bare engine's, round by round: what the pipeline costs.
     ratio_to_engine: Option<f64>,
+    /// This p99 over that of the raw file.
+    p99_ratio_to_raw: f64,
+    p50_us_quartiles: [f64; 2],
+    p99_us_quartiles: [f64; 2],
+    ratio_to_raw_quartiles: [f64; 2],
+    /// The slowest of all.
+    max_us: f64,
+    /// How many appends were timed.
+    appends: usize,
+    /// Whether they lasted for some time (`--seconds`).
+    sustained: bool,
 }
 
-/// One way to make an append durable.
-enum Contender {
-    Raw(RawFile, Vec<u8>),
-    Engine {
-        backend: Box<dyn Backend>,
-        sequence: u64,
-        next: u64,
-    },
-    Store {
-        store: Store,
-        group: Group,
-        next: u64,
-    },
-}
+impl Workload for Options {
+    type Row = Row;
 
-impl Contender {
-    fn append(&mut self, entries: Vec<Entry>) -> Result<()> {
-        let count = entries.len() as u64;
-        match self {
-            Self::Raw(file, buffer) => {
-                buffer.clear();
-                entries
-                    .iter()
-                    .for_each(|entry| buffer.extend_from_slice(&entry.payload));
-                file.append(buffer)
-            }
-            Self::Engine {
-                backend,
-                sequence,
-                next,
-            } => {
-                *sequence += 1;
-                *next += count;
-                let ops = vec![Op::Append {
-                    group: GROUP,
-                    entries,
-                }];
-                Ok(backend.commit(&Batch {
-                    sequence: *sequence,
-                    ops,
-                })?)
-            }
-            Self::Store { group, next, .. } => {
-                *next += count;
-                Ok(block_on(group.append_durable(entries))?)
-            }
+    fn measure(&self, bench: &Bench) -> Result<Vec<Row>> {
+        let matrix = self.matrix.then(Shape::matrix);
+        let mut rows = Vec::new();
+        for shape in matrix.as_ref().unwrap_or(&self.shapes) {
+            rows.extend(self.measure_shape(*shape, bench)?);
         }
+        Ok(rows)
     }
 
-    fn next(&self) -> u64 {
-        match self {
-            Self::Raw(..) => 1,
-            Self::Engine { next, .. } | Self::Store { next, .. } => *next,
-        }
-    }
-}
-
-/// The p50 and p99 of each round, in microseconds.
-struct Measured {
-    backend: &'static str,
-    path: &'static str,
-    contender: Contender,
-    p50: Vec<f64>,
-    p99: Vec<f64>,
-}
-
-pub(crate) fn measure(options: &Options, backends: &[Candidate], base: &Path) -> Result<Vec<Row>> {
-    ensure!(
-        options.rounds > 0 && options.appends > 0,
-        "at least one round of one append"
-    );
-    let mut rows = Vec::new();
-    for &shape in &options.shapes {
-        rows.extend(measure_shape(shape, options, backends, base)?);
-    }
-    Ok(rows)
-}
-
-fn measure_shape(
-    shape: Shape,
-    options: &Options,
-    backends: &[Candidate],
-    base: &Path,
-) -> Result<Vec<Row>> {
-    let dir = tempfile::tempdir_in(base)?;
-    let mut all = contenders(backends, dir.path())?;
-    let mut payloads = Payloads::new(shape.bytes);
-    // The first round warms up caches and files and is not counted.
-    for round in 0..=options.rounds {
-        for one in &mut all {
-            let mut times = Vec::with_capacity(options.appends);
-            for _ in 0..options.appends {
-                let entries = payloads.entries(one.contender.next(), shape.entries, shape.bytes);
-                let started = Instant::now();
-                one.contender.append(entries)?;
-                times.push(micros(started.elapsed()));
+    /// One picture for each size of an entry, with raw as the line at 1.
+    fn plots(rows: &[Row]) -> Vec<Plot> {
+        let mut sizes: Vec<usize> = rows.iter().map(|row| row.bytes).collect();
+        sizes.dedup();
+        let plot = |bytes: usize| {
+            let rows = rows.iter().filter(|row| row.bytes == bytes);
+            let mark = |row: &Row| {
+                let (value, quartiles) = if row.sustained {
+                    (row.p99_ratio_to_raw, None)
+                } else {
+                    (row.ratio_to_raw, Some(row.ratio_to_raw_quartiles))
+                };
+                Mark::new(row.backend, row.path, row.entries, value, quartiles)
+            };
+            let figure = match rows.clone().any(|row| row.sustained) {
+                true => "p99",
+                false => "p50",
+            };
+            Plot {
+                title: format!(
+                    "{figure} of an append of entries of {bytes} B, over that of the raw file"
+                ),
+                cases: "entries in the append",
+                scale: Scale::Log,
+                line: Some(1.0),
+                marks: rows.map(mark).collect(),
             }
-            if round > 0 {
-                one.p50.push(quantile(&mut times, 0.5));
-                one.p99.push(quantile(&mut times, 0.99));
-            }
-        }
+        };
+        sizes.into_iter().map(plot).collect()
     }
-    let raw = all[0].p50.clone();
-    let ratio = |to: &[f64], of: &[f64]| {
-        rounded(median(of.iter().zip(to).map(|(of, to)| of / to).collect()))
+}
+
+impl Options {
+    fn measure_shape(&self, shape: Shape, bench: &Bench) -> Result<Vec<Row>> {
+        let dir = bench.folder()?;
+        let mut all = vec![Contender::raw(RawFile::create(
+            &dir.path().join(RAW),
+            RAW_FILE_BYTES,
+            shape.bytes,
+        )?)];
+        for candidate in &bench.candidates {
+            all.extend(Contender::all(candidate, dir.path())?);
+        }
+        let times = self.time(shape, &mut all)?;
+        let rows = rows(shape, self.seconds.is_some(), &all, &times);
+        for one in all {
+            one.finish()?;
+        }
+        Ok(rows)
+    }
+
+    /// Microseconds of each append, by contender and turn.
+    fn time(&self, shape: Shape, all: &mut [Contender]) -> Result<Vec<Vec<Vec<f64>>>> {
+        let mut payloads = Payloads::new(shape.bytes);
+        let mut append = |one: &mut Contender| {
+            let entries = one.next_entries(&mut payloads, 1, shape.entries, shape.bytes);
+            let started = Instant::now();
+            one.log().append(entries)?;
+            Ok(micros(started.elapsed()))
+        };
+        if let Some(seconds) = self.seconds {
+            let turns = Duration::from_secs(seconds).div_duration_f64(TURN) as usize;
+            return take_turns(turns, all, |one| {
+                let end = Instant::now() + TURN;
+                let mut times = vec![append(one)?];
+                while Instant::now() < end {
+                    times.push(append(one)?);
+                    if let Some(keep) = self.keep_mib {
+                        one.purge_behind(keep, shape.bytes)?;
+                    }
+                }
+                Ok(times)
+            });
+        }
+        let fitting = ((self.round_mib << 20) / shape.size()).max(2) as usize;
+        let appends = self.appends.min(fitting);
+        take_turns(self.rounds, all, |one| {
+            (0..appends).map(|_| append(one)).collect()
+        })
+    }
+}
+
+fn rows(shape: Shape, sustained: bool, all: &[Contender], times: &[Vec<Vec<f64>>]) -> Vec<Row> {
+    let of_turns = |turns: &[Vec<f64>], q| -> Vec<f64> {
+        let turns = turns.iter();
+        turns.map(|times| quantile(&mut times.clone(), q)).collect()
     };
-    let rows = all.iter().map(|one| {
-        let engine = all
-            .iter()
-            .find(|other| other.backend == one.backend && other.path == "engine");
+    let of_all = |turns: &[Vec<f64>], q| rounded(quantile(&mut turns.concat(), q));
+    let figure = |turns: &[Vec<f64>], q| match sustained {
+        true => of_all(turns, q),
+        false => Spread::of(&of_turns(turns, q)).median,
+    };
+    let row = |(one, turns): (&Contender, &Vec<Vec<f64>>)| {
+        let p50 = of_turns(turns, 0.5);
+        let (raw, p99) = (&times[0], figure(turns, 0.99));
+        let ratio_to_raw = Spread::of_ratio(&p50, &of_turns(raw, 0.5));
+        let engine = all.iter().zip(times).find(|(other, _)| {
+            one.path == STORE && other.path == ENGINE && other.backend == one.backend
+        });
+        let ratio_to_engine =
+            engine.map(|(_, engine)| Spread::of_ratio(&p50, &of_turns(engine, 0.5)).median);
         Row {
             backend: one.backend,
             path: one.path,
             entries: shape.entries,
             bytes: shape.bytes,
-            p50_us: rounded(median(one.p50.clone())),
-            p99_us: rounded(median(one.p99.clone())),
-            ratio_to_raw: ratio(&raw, &one.p50),
-            ratio_to_engine: engine
-                .filter(|_| one.path == "store")
-                .map(|engine| ratio(&engine.p50, &one.p50)),
+            p50_us: figure(turns, 0.5),
+            p99_us: p99,
+            ratio_to_raw: ratio_to_raw.median,
+            ratio_to_engine,
+            p99_ratio_to_raw: rounded(p99 / figure(raw, 0.99)),
+            p50_us_quartiles: Spread::of(&p50).quartiles,
+            p99_us_quartiles: Spread::of(&of_turns(turns, 0.99)).quartiles,
+            ratio_to_raw_quartiles: ratio_to_raw.quartiles,
+            max_us: of_all(turns, 1.0),
+            appends: turns.iter().map(Vec::len).sum(),
+            sustained,
         }
-    });
-    let rows = rows.collect();
-    for one in all {
-        match one.contender {
-            Contender::Raw(..) => {}
-            Contender::Engine { backend, .. } => backend.close()?,
-            Contender::Store { store, .. } => block_on(store.close())?,
-        }
-    }
-    Ok(rows)
-}
-
-/// The raw file first, then each backend bare and through a store.
-fn contenders(backends: &[Candidate], dir: &Path) -> Result<Vec<Measured>> {
-    let measured = |backend, path, contender| Measured {
-        backend,
-        path,
-        contender,
-        p50: Vec::new(),
-        p99: Vec::new(),
     };
-    let raw = RawFile::create(&dir.join("raw"), RAW_FILE_BYTES)?;
-    let mut all = vec![measured("raw", "engine", Contender::Raw(raw, Vec::new()))];
-    for candidate in backends {
-        let backend = candidate.engine(&dir.join(candidate.name).join("engine"))?;
-        let engine = Contender::Engine {
-            sequence: backend.sequence()?,
-            backend,
-            next: 1,
-        };
-        all.push(measured(candidate.name, "engine", engine));
-        let store = candidate.store(&dir.join(candidate.name).join("store"))?;
-        let group = store.group(GROUP);
-        all.push(measured(
-            candidate.name,
-            "store",
-            Contender::Store {
-                store,
-                group,
-                next: 1,
-            },
-        ));
-    }
-    Ok(all)
+    all.iter().zip(times).map(row).collect()
 }

@@ -1,8 +1,7 @@
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, anyhow, ensure};
 use bytes::Bytes;
@@ -11,14 +10,19 @@ use futures_executor::block_on;
 use raft_logstore::{Completion, Entry, Group, GroupId, LogStore, LogStoreExt, Store};
 use serde::Serialize;
 
-use crate::backends::Candidate;
+use crate::args;
+use crate::bench::Bench;
+use crate::contender::STORE;
 use crate::payload::Payloads;
-use crate::rounds::{Rates, Round, Rounds};
+use crate::plot::{Mark, Plot, Scale};
+use crate::rounds::{Rate, Rounds, appends_per_second, entries_per_sync, take_turns};
+use crate::summary::Spread;
+use crate::workload::Workload;
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Threads, each with one append of one entry in flight.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = args::number::<u64>(1..=4096))]
     threads: u64,
     #[command(flatten)]
     rounds: Rounds,
@@ -33,15 +37,17 @@ pub(crate) struct Row {
     entries_per_sync: f64,
     /// This throughput over that of one thread, round by round.
     ratio_to_one_thread: f64,
+    appends_per_second_quartiles: [f64; 2],
+    ratio_to_one_thread_quartiles: [f64; 2],
 }
 
 /// Some threads on some groups of a store of their own.
 struct Contender {
+    backend: &'static str,
     threads: u64,
     groups: u64,
     store: Store,
     logs: Vec<SharedLog>,
-    rates: Rates,
 }
 
 /// A group that several threads append to: indexes are handed out in the order of submission.
@@ -66,75 +72,79 @@ impl SharedLog {
     }
 }
 
-pub(crate) fn measure(options: &Options, backends: &[Candidate], base: &Path) -> Result<Vec<Row>> {
-    ensure!(
-        options.threads > 0 && options.rounds.count > 0,
-        "at least one thread and one round"
-    );
-    let mut rows = Vec::new();
-    for candidate in backends {
-        rows.extend(measure_one(candidate, options, base)?);
-    }
-    Ok(rows)
-}
+impl Workload for Options {
+    type Row = Row;
 
-fn measure_one(candidate: &Candidate, options: &Options, base: &Path) -> Result<Vec<Row>> {
-    let dir = tempfile::tempdir_in(base)?;
-    let mut all = Vec::new();
-    for (threads, groups) in [
-        (1, 1),
-        (options.threads, 1),
-        (options.threads, options.threads),
-    ] {
-        let store = candidate.store(&dir.path().join(format!("{threads}-{groups}")))?;
-        let logs = (0..groups).map(|id| SharedLog {
-            group: store.group(GroupId(id)),
-            next: Mutex::new(1),
-        });
-        let logs = logs.collect();
-        all.push(Contender {
-            threads,
-            groups,
-            store,
-            logs,
-            rates: Rates::default(),
-        });
-    }
-    // The first round warms up and is not counted.
-    for round in 0..=options.rounds.count {
-        for one in &mut all {
-            let came_to = one.run(options)?;
-            if round > 0 {
-                one.rates.note(came_to);
+    fn measure(&self, bench: &Bench) -> Result<Vec<Row>> {
+        let dir = bench.folder()?;
+        let mut all = Vec::new();
+        for ours in bench.ours() {
+            for (threads, groups) in [(1, 1), (self.threads, 1), (self.threads, self.threads)] {
+                let name = format!("{}-{threads}-{groups}", ours.name);
+                let store = ours.store(&dir.path().join(name))?;
+                all.push(Contender::new(ours.name, threads, groups, store));
             }
         }
-    }
-    let one_thread = all[0].rates.clone();
-    let rows = all.iter().map(|one| Row {
-        backend: candidate.name,
-        threads: one.threads,
-        groups: one.groups,
-        appends_per_second: one.rates.appends_per_second(),
-        entries_per_sync: one.rates.entries_per_sync(),
-        ratio_to_one_thread: one.rates.ratio_to(&one_thread),
-    });
-    let rows = rows.collect();
-    for one in all {
-        for log in &one.logs {
-            let last = block_on(log.group.last_index())?.unwrap_or(0);
-            ensure!(
-                last + 1 == *log.next.lock().map_err(|_| anyhow!("a thread failed"))?,
-                "entries are missing"
-            );
+        let turns = take_turns(self.rounds.count, &mut all, |one| one.run(&self.rounds))?;
+        let rates: Vec<_> = turns
+            .iter()
+            .map(|turns| appends_per_second(turns))
+            .collect();
+        let row = |(number, one): (usize, &Contender)| {
+            // The first of each backend has one thread.
+            let rate = Spread::of(&rates[number]);
+            let ratio = Spread::of_ratio(&rates[number], &rates[number / 3 * 3]);
+            Row {
+                backend: one.backend,
+                threads: one.threads,
+                groups: one.groups,
+                appends_per_second: rate.median.round(),
+                entries_per_sync: entries_per_sync(&turns[number]),
+                ratio_to_one_thread: ratio.median,
+                appends_per_second_quartiles: rate.quartiles.map(f64::round),
+                ratio_to_one_thread_quartiles: ratio.quartiles,
+            }
+        };
+        let rows = all.iter().enumerate().map(row).collect();
+        for one in all {
+            one.finish()?;
         }
-        block_on(one.store.close())?;
+        Ok(rows)
     }
-    Ok(rows)
+
+    fn plots(rows: &[Row]) -> Vec<Plot> {
+        let mark = |row: &Row| {
+            let case = format!("{} on {}", row.threads, row.groups);
+            let quartiles = Some(row.appends_per_second_quartiles);
+            Mark::new(row.backend, STORE, case, row.appends_per_second, quartiles)
+        };
+        vec![Plot {
+            title: "durable appends per second".into(),
+            cases: "threads on groups",
+            scale: Scale::Log,
+            line: None,
+            marks: rows.iter().map(mark).collect(),
+        }]
+    }
 }
 
 impl Contender {
-    /// Appends for one round.
-    fn run(&self, options: &Options) -> Result<Round> {
+    fn new(backend: &'static str, threads: u64, groups: u64, store: Store) -> Self {
+        let log = |id| SharedLog {
+            group: store.group(GroupId(id)),
+            next: Mutex::new(1),
+        };
+        Self {
+            backend,
+            threads,
+            groups,
+            logs: (0..groups).map(log).collect(),
+            store,
+        }
+    }
+
+    /// Appends for one turn.
+    fn run(&self, rounds: &Rounds) -> Result<Rate> {
         let before = self.store.stats();
         let stop = AtomicBool::new(false);
         let started = Instant::now();
@@ -143,21 +153,30 @@ impl Contender {
                 .map(|worker| {
                     let (log, stop) = (&self.logs[(worker % self.groups) as usize], &stop);
                     scope.spawn(move || -> Result<()> {
-                        let mut payloads = Payloads::new(options.rounds.bytes);
+                        let mut payloads = Payloads::new(rounds.bytes);
                         while !stop.load(Ordering::Relaxed) {
-                            log.append(payloads.next(options.rounds.bytes))?;
+                            log.append(payloads.next(rounds.bytes))?;
                         }
                         Ok(())
                     })
                 })
                 .collect();
-            thread::sleep(Duration::from_millis(options.rounds.round_millis));
+            thread::sleep(rounds.turn());
             stop.store(true, Ordering::Relaxed);
             for worker in workers {
                 worker.join().map_err(|_| anyhow!("a worker panicked"))??;
             }
             Ok(())
         })?;
-        Round::between(before, self.store.stats(), started.elapsed())
+        Rate::between(before, self.store.stats(), started.elapsed())
+    }
+
+    fn finish(self) -> Result<()> {
+        for log in &self.logs {
+            let last = block_on(log.group.last_index())?.unwrap_or(0);
+            let next = log.next.lock().map_err(|_| anyhow!("a thread failed"))?;
+            ensure!(last + 1 == *next, "entries are missing");
+        }
+        Ok(block_on(self.store.close())?)
     }
 }

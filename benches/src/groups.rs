@@ -3,19 +3,33 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use bytes::Bytes;
 use clap::Args;
 use futures_executor::block_on;
 use raft_logstore::{Completion, Entry, Group, GroupId, LogStore, LogStoreExt, Store};
 use serde::Serialize;
 
-use crate::backends::Candidate;
+use crate::args;
+use crate::bench::Bench;
+use crate::contender::{Contender, ENGINE, RAW, STORE};
 use crate::payload::Payloads;
-use crate::rounds::{Rates, Round, Rounds};
+use crate::plot::{Mark, Plot, Scale};
+use crate::raw::RawFile;
+use crate::rounds::{Rate, Rounds, appends_per_second, entries_per_sync, take_turns};
+use crate::summary::Spread;
+use crate::workload::Workload;
+
+/// At least so long is the raw file, in bytes.
+const RAW_FILE_BYTES: u64 = 64 << 20;
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// How many groups, each with one append of one entry in flight; may be given several times.
-    #[arg(long = "groups", default_values_t = [1, 16, 256, 4096])]
+    #[arg(
+        long = "groups",
+        default_values_t = [1, 16, 256, 4096],
+        value_parser = args::few::<u64>()
+    )]
     groups: Vec<u64>,
     #[command(flatten)]
     rounds: Rounds,
@@ -24,109 +38,196 @@ pub(crate) struct Options {
 #[derive(Serialize)]
 pub(crate) struct Row {
     backend: &'static str,
+    /// `engine`: each commit carries one entry of each group; `store`: each group has one append in flight.
+    path: &'static str,
     groups: u64,
     appends_per_second: f64,
     entries_per_sync: f64,
     /// This throughput over that of the first number of groups, round by round.
     ratio_to_first: f64,
+    /// This throughput over that of the raw file, which writes as many entries at once, round by round.
+    ratio_to_raw: f64,
+    appends_per_second_quartiles: [f64; 2],
+    ratio_to_raw_quartiles: [f64; 2],
 }
 
-/// Some groups on a store of their own. One thread appends to all of them: an append goes out when the one before in
-/// its group is durable.
-struct Contender {
+/// Some groups of a log of their own.
+struct Groups {
+    backend: &'static str,
+    path: &'static str,
+    count: u64,
+    kind: Kind,
+}
+
+enum Kind {
+    Together(Contender),
+    InFlight(InFlight),
+}
+
+impl Workload for Options {
+    type Row = Row;
+
+    fn measure(&self, bench: &Bench) -> Result<Vec<Row>> {
+        let bytes = self.rounds.bytes;
+        for groups in &self.groups {
+            args::check_size(*groups, bytes)?;
+        }
+        let dir = bench.folder()?;
+        let mut all = Vec::new();
+        for groups in &self.groups {
+            all.extend(self.contenders(bench, &dir.path().join(groups.to_string()), *groups)?);
+        }
+        let mut payloads = Payloads::new(bytes);
+        let turns = take_turns(self.rounds.count, &mut all, |one| {
+            one.run(&self.rounds, &mut payloads)
+        })?;
+        let rates: Vec<_> = turns
+            .iter()
+            .map(|turns| appends_per_second(turns))
+            .collect();
+        let find = |backend, path, count| {
+            let number = all.iter().position(|other| {
+                (other.backend, other.path, other.count) == (backend, path, count)
+            });
+            number.map_or(&[][..], |number| &rates[number])
+        };
+        let row = |(number, one): (usize, &Groups)| {
+            let rate = Spread::of(&rates[number]);
+            let to_raw = Spread::of_ratio(&rates[number], find(RAW, ENGINE, one.count));
+            let first = find(one.backend, one.path, self.groups[0]);
+            Row {
+                backend: one.backend,
+                path: one.path,
+                groups: one.count,
+                appends_per_second: rate.median.round(),
+                entries_per_sync: entries_per_sync(&turns[number]),
+                ratio_to_first: Spread::of_ratio(&rates[number], first).median,
+                ratio_to_raw: to_raw.median,
+                appends_per_second_quartiles: rate.quartiles.map(f64::round),
+                ratio_to_raw_quartiles: to_raw.quartiles,
+            }
+        };
+        let rows = all.iter().enumerate().map(row).collect();
+        for one in all {
+            match one.kind {
+                Kind::Together(contender) => contender.finish()?,
+                Kind::InFlight(groups) => groups.finish()?,
+            }
+        }
+        Ok(rows)
+    }
+
+    fn plots(rows: &[Row]) -> Vec<Plot> {
+        let mark = |row: &Row| {
+            let quartiles = Some(row.ratio_to_raw_quartiles);
+            Mark::new(
+                row.backend,
+                row.path,
+                row.groups,
+                row.ratio_to_raw,
+                quartiles,
+            )
+        };
+        vec![Plot {
+            title: "durable appends per second, over those of the raw file".into(),
+            cases: "groups",
+            scale: Scale::Log,
+            line: Some(1.0),
+            marks: rows.iter().map(mark).collect(),
+        }]
+    }
+}
+
+impl Options {
+    fn contenders(&self, bench: &Bench, dir: &Path, groups: u64) -> Result<Vec<Groups>> {
+        std::fs::create_dir_all(dir)?;
+        let together = |contender: Contender| Groups {
+            backend: contender.backend,
+            path: contender.path,
+            count: groups,
+            kind: Kind::Together(contender),
+        };
+        let raw = RawFile::create(&dir.join(RAW), RAW_FILE_BYTES, self.rounds.bytes)?;
+        let mut all = vec![together(Contender::raw(raw))];
+        for candidate in bench.holding(groups) {
+            all.push(together(Contender::on(ENGINE, candidate, dir)?));
+            if let Some(ours) = candidate.ours {
+                let store = ours.store(&dir.join(ours.name).join(STORE))?;
+                all.push(Groups {
+                    backend: ours.name,
+                    path: STORE,
+                    count: groups,
+                    kind: Kind::InFlight(InFlight::new(store, groups)),
+                });
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Groups {
+    /// Appends for one turn.
+    fn run(&mut self, rounds: &Rounds, payloads: &mut Payloads) -> Result<Rate> {
+        let contender = match &mut self.kind {
+            Kind::Together(contender) => contender,
+            Kind::InFlight(groups) => return groups.run(rounds, payloads),
+        };
+        let (mut commits, mut took) = (0, Duration::ZERO);
+        while took < rounds.turn() {
+            // Not the time to make entries, which counts where nothing else takes long.
+            let appends = contender.next_entries(payloads, self.count, 1, rounds.bytes);
+            let started = Instant::now();
+            contender.log().append(appends)?;
+            took += started.elapsed();
+            commits += 1;
+        }
+        Rate::new(commits * self.count, commits, took)
+    }
+}
+
+/// Groups of a store. One thread appends to all of them: an append goes out when the one before in its group is
+/// durable.
+struct InFlight {
     store: Store,
     groups: Vec<(Group, u64)>,
     durable: Receiver<usize>,
     done: Sender<usize>,
-    rates: Rates,
 }
 
-pub(crate) fn measure(options: &Options, backends: &[Candidate], base: &Path) -> Result<Vec<Row>> {
-    ensure!(options.rounds.count > 0, "at least one round");
-    ensure!(
-        options.groups.iter().all(|groups| *groups > 0),
-        "at least one group"
-    );
-    let mut rows = Vec::new();
-    for candidate in backends {
-        rows.extend(measure_one(candidate, options, base)?);
-    }
-    Ok(rows)
-}
-
-fn measure_one(candidate: &Candidate, options: &Options, base: &Path) -> Result<Vec<Row>> {
-    let dir = tempfile::tempdir_in(base)?;
-    let mut payloads = Payloads::new(options.rounds.bytes);
-    let mut all = Vec::new();
-    for groups in &options.groups {
-        let store = candidate.store(&dir.path().join(groups.to_string()))?;
+impl InFlight {
+    fn new(store: Store, groups: u64) -> Self {
         let (done, durable) = mpsc::channel();
-        all.push(Contender {
-            groups: (0..*groups)
+        Self {
+            groups: (0..groups)
                 .map(|id| (store.group(GroupId(id)), 0))
                 .collect(),
             store,
             durable,
             done,
-            rates: Rates::default(),
-        });
-    }
-    // The first round warms up and is not counted.
-    for round in 0..=options.rounds.count {
-        for one in &mut all {
-            let came_to = one.run(options, &mut payloads)?;
-            if round > 0 {
-                one.rates.note(came_to);
-            }
         }
     }
-    let Some(first) = all.first().map(|one| one.rates.clone()) else {
-        return Ok(Vec::new());
-    };
-    let rows = all.iter().map(|one| Row {
-        backend: candidate.name,
-        groups: one.groups.len() as u64,
-        appends_per_second: one.rates.appends_per_second(),
-        entries_per_sync: one.rates.entries_per_sync(),
-        ratio_to_first: one.rates.ratio_to(&first),
-    });
-    let rows = rows.collect();
-    for one in all {
-        for (group, last) in &one.groups {
-            ensure!(
-                block_on(group.last_index())?.unwrap_or(0) == *last,
-                "entries are missing"
-            );
-        }
-        block_on(one.store.close())?;
-    }
-    Ok(rows)
-}
 
-impl Contender {
-    /// Appends for one round.
-    fn run(&mut self, options: &Options, payloads: &mut Payloads) -> Result<Round> {
+    fn run(&mut self, rounds: &Rounds, payloads: &mut Payloads) -> Result<Rate> {
         let before = self.store.stats();
         let started = Instant::now();
-        let end = started + Duration::from_millis(options.rounds.round_millis);
         for group in 0..self.groups.len() {
-            self.append(group, payloads.next(options.rounds.bytes))?;
+            self.append(group, payloads.next(rounds.bytes))?;
         }
         let mut in_flight = self.groups.len();
         while in_flight > 0 {
             let Ok(group) = self.durable.recv_timeout(Duration::from_secs(30)) else {
                 bail!("an append failed, or took longer than 30 s");
             };
-            if Instant::now() < end {
-                self.append(group, payloads.next(options.rounds.bytes))?;
+            if started.elapsed() < rounds.turn() {
+                self.append(group, payloads.next(rounds.bytes))?;
             } else {
                 in_flight -= 1;
             }
         }
-        Round::between(before, self.store.stats(), started.elapsed())
+        Rate::between(before, self.store.stats(), started.elapsed())
     }
 
-    fn append(&mut self, number: usize, payload: bytes::Bytes) -> Result<()> {
+    fn append(&mut self, number: usize, payload: Bytes) -> Result<()> {
         let (group, last) = &mut self.groups[number];
         *last += 1;
         let done = self.done.clone();
@@ -138,5 +239,13 @@ impl Contender {
         });
         block_on(group.append(vec![Entry::new(*last, payload)], done))?;
         Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        for (group, last) in &self.groups {
+            let found = block_on(group.last_index())?.unwrap_or(0);
+            ensure!(found == *last, "entries are missing");
+        }
+        Ok(block_on(self.store.close())?)
     }
 }

@@ -1,36 +1,45 @@
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
+use bytes::Bytes;
 use clap::Args;
 use futures_executor::block_on;
 use raft_logstore::{Completion, GroupId, LogStore};
 use serde::{Deserialize, Serialize};
 
+use crate::args;
 use crate::backends::Candidate;
+use crate::bench::Bench;
+use crate::contender::{Contender, Subject};
+use crate::disk::used_bytes;
 use crate::payload::Payloads;
-use crate::process;
-use crate::summary::rounded;
+use crate::plot::{Mark, Plot, Scale};
+use crate::process::{Task, Work, memory_bytes};
+use crate::summary::{mib, rounded};
+use crate::workload::Workload;
 
-const MIB: f64 = (1 << 20) as f64;
+const GROUP: GroupId = GroupId(0);
 const ENTRIES_PER_APPEND: u64 = 64;
+/// A purge follows after so many entries.
+const ENTRIES_PER_PURGE: u64 = 1024;
 
-#[derive(Args)]
+#[derive(Clone, Args, Serialize, Deserialize)]
 pub(crate) struct Options {
     /// How much payload to append, in MiB.
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, default_value_t = 1024, value_parser = args::number::<u64>(1..=1 << 30))]
     mib: u64,
     /// Payload bytes of an entry.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 4096, value_parser = args::number::<usize>(1..=1 << 20))]
     bytes: usize,
     /// How much of the log's end to keep while purging, in MiB.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = args::number::<u64>(0..=1 << 30))]
     keep_mib: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Row {
     backend: String,
+    path: String,
     appended_mib: u64,
     kept_mib: u64,
     /// The highest resident memory of this process up to here, all of it included.
@@ -40,82 +49,73 @@ pub(crate) struct Row {
     entries_per_sync: f64,
 }
 
-pub(crate) fn measure(options: &Options, backends: &[Candidate], base: &Path) -> Result<Vec<Row>> {
-    ensure!(options.bytes > 0 && options.mib > 0, "nothing to append");
-    if backends.len() > 1 {
-        // The highest resident memory is that of a process, so each backend gets one of its own.
-        return process::one_each(backends);
+impl Workload for Options {
+    type Row = Row;
+
+    /// The highest resident memory is that of a process, so each log gets one of its own.
+    fn measure(&self, bench: &Bench) -> Result<Vec<Row>> {
+        let row = |candidate| {
+            let dir = bench.folder()?;
+            Task::new(candidate, dir.path(), Work::Remember(self.clone())).run()
+        };
+        bench.candidates.iter().map(row).collect()
     }
-    let mut rows = Vec::new();
-    for candidate in backends {
-        let dir = tempfile::tempdir_in(base)?;
-        let store = candidate.store(dir.path())?;
-        let group = store.group(GroupId(1));
-        let mut payloads = Payloads::new(options.bytes);
-        let entries_in = |mib: u64| (mib << 20).div_ceil(options.bytes as u64);
-        let (total, keep) = (entries_in(options.mib), entries_in(options.keep_mib));
-        let mut next = 1;
-        while next <= total {
-            // Not waiting for the disk: the store's own bounds have to hold.
-            let entries = payloads.entries(next, ENTRIES_PER_APPEND, options.bytes);
-            block_on(group.append(owned(entries), Completion::ignore()))?;
-            next += ENTRIES_PER_APPEND;
-            if next > keep && next % 1024 < ENTRIES_PER_APPEND {
-                block_on(group.purge(next - keep, Default::default(), Completion::ignore()))?;
+
+    fn plots(rows: &[Row]) -> Vec<Plot> {
+        let mark = |row: &Row| Mark::new(&row.backend, &row.path, "peak", row.peak_rss_mib, None);
+        vec![Plot {
+            title: "resident memory, MiB".into(),
+            cases: "",
+            scale: Scale::Linear,
+            line: None,
+            marks: rows.iter().map(mark).collect(),
+        }]
+    }
+}
+
+/// Appends with purging behind, in a process of its own. A store is not waited for: its own bounds have to hold.
+pub(crate) fn append(candidate: &Candidate, dir: &Path, options: &Options) -> Result<Row> {
+    let mut one = Contender::best(candidate, dir)?;
+    let mut payloads = Payloads::new(options.bytes);
+    let entries_in = |mib: u64| (mib << 20).div_ceil(options.bytes as u64);
+    let (total, keep) = (entries_in(options.mib), entries_in(options.keep_mib));
+    let mut commits = 0;
+    while one.next <= total {
+        let entries = payloads.entries(one.next, ENTRIES_PER_APPEND, options.bytes);
+        one.next += ENTRIES_PER_APPEND;
+        commits += 1;
+        let next = one.next;
+        let purges = next > keep && next % ENTRIES_PER_PURGE < ENTRIES_PER_APPEND;
+        match &mut one.subject {
+            Subject::Store(store) => {
+                let group = store.group(GROUP);
+                block_on(group.append(entries, Completion::ignore()))?;
+                if purges {
+                    block_on(group.purge(next - keep, Bytes::new(), Completion::ignore()))?;
+                }
+            }
+            Subject::Bare(log) => {
+                log.append(vec![(GROUP, entries)])?;
+                if purges {
+                    log.purge(GROUP, next - keep)?;
+                }
             }
         }
-        let last = next - 1;
-        block_on(store.groups())?;
-        let read = block_on(group.read((last..=last).into(), u64::MAX))?;
-        ensure!(read.len() == 1, "the last entry is missing");
-        let stats = store.stats();
-        block_on(store.close())?;
-        rows.push(Row {
-            backend: candidate.name.to_owned(),
-            appended_mib: options.mib,
-            kept_mib: options.keep_mib,
-            peak_rss_mib: rounded(peak_rss_bytes()? as f64 / MIB),
-            disk_mib: rounded(disk_bytes(dir.path())? as f64 / MIB),
-            entries_per_sync: rounded(stats.entries_per_commit()),
-        });
     }
-    Ok(rows)
-}
-
-/// Gives every payload memory of its own, as a caller's would have.
-fn owned(entries: Vec<raft_logstore::Entry>) -> Vec<raft_logstore::Entry> {
-    let copy = |entry: raft_logstore::Entry| {
-        raft_logstore::Entry::new(entry.index, entry.payload.to_vec())
-    };
-    entries.into_iter().map(copy).collect()
-}
-
-fn peak_rss_bytes() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .context("no VmHWM line")?;
-    let kib: u64 = line
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .context("VmHWM is not a number")?;
-    Ok(kib << 10)
-}
-
-/// Bytes allocated on disk below a directory.
-pub(crate) fn disk_bytes(dir: &Path) -> Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-    let mut bytes = 0;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let found = entry.metadata()?;
-        bytes += if found.is_dir() {
-            disk_bytes(&entry.path())?
-        } else {
-            found.blocks() * 512
-        };
+    if let Subject::Store(store) = &one.subject {
+        // Waits for everything before.
+        block_on(store.store.groups())?;
+        commits = store.store.stats().commits;
     }
-    Ok(bytes)
+    let (path, appended) = (one.path, one.next - 1);
+    one.finish()?;
+    Ok(Row {
+        backend: candidate.name.to_owned(),
+        path: path.to_owned(),
+        appended_mib: options.mib,
+        kept_mib: options.keep_mib,
+        peak_rss_mib: mib(memory_bytes("VmHWM")?),
+        disk_mib: mib(used_bytes(dir)?),
+        entries_per_sync: rounded(appended as f64 / commits as f64),
+    })
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     (FRAMES, &[CORE]),
@@ -42,6 +42,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("raft-logstore-examples", &["raft-logstore"]),
     ("custom-backend", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-bench", &["raft-logstore"]),
+    ("raft-logstore-bench-openraft", &["raft-logstore"]),
 ];
 
 const CORE: &str = "raft-logstore-core";

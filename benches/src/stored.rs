@@ -1,0 +1,57 @@
+use std::collections::HashMap;
+use std::ops::Range;
+
+use anyhow::Result;
+use futures_executor::block_on;
+use raft_logstore::{Completion, Entry, Group, GroupId, LogStore, LogStoreExt, Store};
+
+use crate::Log;
+
+/// A log through a [`Store`]: a call submits its writes together and waits until all are durable.
+pub(crate) struct Stored {
+    pub(crate) store: Store,
+    groups: HashMap<GroupId, Group>,
+}
+
+impl Stored {
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            store,
+            groups: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn group(&mut self, id: GroupId) -> &Group {
+        let store = &self.store;
+        self.groups.entry(id).or_insert_with(|| store.group(id))
+    }
+}
+
+impl Log for Stored {
+    fn append(&mut self, appends: Vec<(GroupId, Vec<Entry>)>) -> Result<()> {
+        let mut submitted = Vec::with_capacity(appends.len());
+        for (group, entries) in appends {
+            let (done, durable) = Completion::pending();
+            block_on(self.group(group).append(entries, done))?;
+            submitted.push(durable);
+        }
+        for durable in submitted {
+            block_on(durable)?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, group: GroupId, range: Range<u64>) -> Result<Vec<Entry>> {
+        Ok(block_on(self.store.group(group).entries(range))?)
+    }
+
+    fn purge(&mut self, group: GroupId, upto: u64) -> Result<()> {
+        let (done, durable) = Completion::pending();
+        block_on(self.group(group).purge(upto, Default::default(), done))?;
+        Ok(block_on(durable)?)
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(block_on(self.store.close())?)
+    }
+}
