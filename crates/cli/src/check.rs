@@ -44,6 +44,13 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     let store = args.store.inspect()?;
     report.check_store(&store);
     report.close_fault();
+    // An engine may keep books that nobody who reads looks into.
+    if let Err(error) = store.close()
+        && report.fault_count == 0
+    {
+        report.add(Fault::of_store(error));
+        report.close_fault();
+    }
     report.clean = report.fault_count == 0;
     let outcome = Outcome::damaged_if(!report.clean);
     if args.json {

@@ -242,3 +242,21 @@ fn no_damage_to_a_file_goes_unnoticed_and_none_crashes_the_program() {
         assert!(noticed >= 10, "{scheme}: {noticed} were noticed");
     }
 }
+
+/// redb looks into its list of free pages when it closes a file, and into this byte of it then alone.
+#[test]
+fn damage_to_what_no_read_looks_into_is_noticed() {
+    let dir = tempdir().unwrap();
+    let uri = uri_of("redb", dir.path());
+    sample_at(&uri);
+    let original = content(&uri);
+    let path = dir.path().join("redb/data.redb");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[12_538] ^= 1 << 7;
+    fs::write(&path, bytes).unwrap();
+    assert!(is_noticed(
+        &uri,
+        &original,
+        "a bit of the list of free pages"
+    ));
+}
