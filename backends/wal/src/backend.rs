@@ -176,12 +176,12 @@ impl Backend for WalBackend {
                 batch.check_follows(log.state.sequence)?;
                 batch.check(|group| Ok(log.state.bounds(group)))?;
             }
-            writer.write(&self.shared, batch.sequence, 0, &batch.ops)?;
+            // Before the batch is written: one that is durable must not look failed.
             if writer.written >= WRITTEN_PER_SLICE {
                 writer.written = 0;
                 self.move_laggards(writer, SPARE_SEGMENTS * writer.segment_bytes())?;
             }
-            Ok(())
+            writer.write(&self.shared, batch.sequence, 0, &batch.ops)
         })
     }
 

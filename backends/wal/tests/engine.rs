@@ -314,6 +314,38 @@ fn a_group_that_lags_behind_does_not_keep_the_segments_of_the_others(#[case] has
 }
 
 #[test]
+fn a_commit_that_cannot_move_a_damaged_entry_is_not_written() {
+    // A group that lags behind has an entry in each of six segments. The first is damaged.
+    let wal = Wal::new();
+    wal.commit([append(OTHER, 1, 1, 300)]);
+    for index in 1..=360 {
+        wal.commit([append(GROUP, index, index, 1000)]);
+        if index % 60 == 0 {
+            wal.commit([append(OTHER, 1 + index / 60, 1 + index / 60, 300)]);
+        }
+    }
+    let harmed = wal.harmed(|dir| flip(&files(dir)[0], START + HEAD + 200));
+    // Under load it has to be written again, which it cannot be.
+    let wal = harmed.unwrap();
+    let (failure, sequence) = loop {
+        let sequence = wal.backend.sequence().unwrap();
+        let next = wal.backend.bounds(GROUP).unwrap().last().unwrap() + 1;
+        assert!(next < 10_000, "it was never moved");
+        let ops = vec![append(GROUP, next, next, 1000), purge(GROUP, next - 20)];
+        let batch = Batch {
+            sequence: sequence + 1,
+            ops,
+        };
+        if let Err(failure) = wal.backend.commit(&batch) {
+            break (failure, sequence);
+        }
+    };
+    assert_eq!(failure.kind(), ErrorKind::Corrupt, "{failure}");
+    assert_eq!(failure.group(), Some(OTHER), "{failure}");
+    assert_eq!(wal.reopen().backend.sequence().unwrap(), sequence);
+}
+
+#[test]
 fn what_somebody_reads_is_not_written_over() {
     let wal = Wal::new();
     let done = AtomicBool::new(false);
