@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 
 use bytes::Bytes;
 
@@ -37,15 +38,14 @@ impl Batch {
     ///
     /// Those of `bounds` and of [`Bounds::after`], naming the group.
     pub fn check(&self, bounds: impl Fn(GroupId) -> Result<Bounds>) -> Result<()> {
-        let mut after = HashMap::new();
+        let mut known = HashMap::with_capacity(self.ops.len());
         for op in &self.ops {
             let group = op.group();
-            let before = match after.get(&group) {
-                Some(before) => *before,
-                None => bounds(group)?,
+            let bounds = match known.entry(group) {
+                Slot::Occupied(known) => known.into_mut(),
+                Slot::Vacant(unknown) => unknown.insert(bounds(group)?),
             };
-            let bounds = before.after(op).map_err(|error| error.with_group(group))?;
-            after.insert(group, bounds);
+            *bounds = bounds.after(op).map_err(|error| error.with_group(group))?;
         }
         Ok(())
     }
