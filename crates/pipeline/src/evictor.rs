@@ -24,14 +24,16 @@ impl Evictor {
     }
 
     /// Takes note of entries up to `last` that became durable, and evicts what no longer fits.
-    pub(crate) fn durable(&mut self, group: &Arc<GroupState>, last: u64, bytes: u64) {
+    pub(crate) fn durable(&mut self, group: Arc<GroupState>, last: u64, bytes: u64) {
         self.bytes += bytes;
         match self.runs.back_mut() {
             // Short runs of one group grow together, so that the list stays short.
-            Some((of, end, size)) if Arc::ptr_eq(of, group) && *size + bytes <= self.limit / 64 => {
+            Some((of, end, size))
+                if Arc::ptr_eq(of, &group) && *size + bytes <= self.limit / 64 =>
+            {
                 (*end, *size) = (last, *size + bytes);
             }
-            _ => self.runs.push_back((Arc::clone(group), last, bytes)),
+            _ => self.runs.push_back((group, last, bytes)),
         }
         while self.bytes > self.limit
             && let Some((group, last, bytes)) = self.runs.pop_front()

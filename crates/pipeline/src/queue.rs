@@ -9,7 +9,7 @@ use raft_logstore_core::{Bounds, Completion, Error, ErrorKind, Op, Result};
 
 use crate::group::GroupState;
 use crate::stats::Counters;
-use crate::sync::{Arc, Condvar, Mutex, lock, thread};
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, lock, thread};
 
 /// Numbers the requests of a store in queue order, from 1.
 pub(crate) type Ticket = u64;
@@ -36,8 +36,8 @@ pub(crate) struct Request {
     pub(crate) bounds: Bounds,
     /// Fires when everything up to this request is durable.
     pub(crate) done: Completion,
-    /// The room it takes in the queue.
-    permit: Permit,
+    /// The room it takes in the queue, in bytes, until it [leaves](Queue::leave).
+    room: u64,
 }
 
 /// Whether a request asks for a commit of its own.
@@ -56,13 +56,15 @@ pub(crate) struct Queue {
     counters: Arc<Counters>,
     on_backpressure: Option<Arc<dyn Fn(u64) + Send + Sync>>,
     inner: Mutex<Inner>,
+    /// A request waits that asks for a commit. Changed under the lock, and looked at without it by [`Self::linger`].
+    urgent: AtomicBool,
     work: Condvar,
 }
 
 struct Inner {
     requests: VecDeque<Request>,
-    /// A request waits that asks for a commit.
-    urgent: bool,
+    /// The writer waits to be woken.
+    sleeps: bool,
     last_ticket: Ticket,
     /// Bytes reserved by callers, waiting, or in commit.
     bytes: u64,
@@ -101,7 +103,7 @@ impl Queue {
     ) -> Self {
         let inner = Inner {
             requests: VecDeque::new(),
-            urgent: false,
+            sleeps: false,
             last_ticket: 0,
             bytes: 0,
             waiting: VecDeque::new(),
@@ -114,6 +116,7 @@ impl Queue {
             counters,
             on_backpressure,
             inner: Mutex::new(inner),
+            urgent: AtomicBool::new(false),
             work: Condvar::new(),
         }
     }
@@ -139,8 +142,7 @@ impl Queue {
             inner.waiting.push_back((bytes, sender));
             // Lazy requests take room too, and somebody needs it now.
             if !inner.requests.is_empty() {
-                inner.urgent = true;
-                self.work.notify_one();
+                self.urge(&inner);
             }
             let turn = Turn {
                 queue: self,
@@ -178,7 +180,7 @@ impl Queue {
         bounds: Bounds,
         urgency: Urgency,
         done: Completion,
-        permit: Permit,
+        mut permit: Permit,
     ) -> Result<Ticket, Refused> {
         let mut inner = lock(&self.inner);
         if let Err(error) = inner.accepts_writes() {
@@ -194,14 +196,27 @@ impl Queue {
             op,
             bounds,
             done,
-            permit,
+            room: mem::take(&mut permit.bytes),
         });
         // A lazy request must not hold room that somebody waits for.
         let wanted = urgency == Urgency::Durable || !inner.waiting.is_empty();
-        if wanted && !mem::replace(&mut inner.urgent, true) {
-            self.work.notify_one();
+        if wanted {
+            self.urge(&inner);
         }
         Ok(ticket)
+    }
+
+    /// Asks for a commit.
+    fn urge(&self, inner: &Inner) {
+        self.urgent.store(true, Ordering::Relaxed);
+        self.wake(inner);
+    }
+
+    /// Wakes the writer if it sleeps: to ask the kernel takes time also when nobody does.
+    fn wake(&self, inner: &Inner) {
+        if inner.sleeps {
+            self.work.notify_one();
+        }
     }
 
     /// Moves the requests of the next commit into `taken`: all that wait, up to `batch_bytes`, at
@@ -211,36 +226,40 @@ impl Queue {
         let mut is_quiet = false;
         loop {
             let closing = !matches!(inner.phase, Phase::Open);
-            if inner.urgent || (closing && !inner.requests.is_empty()) {
+            if self.urgent.load(Ordering::Relaxed) || (closing && !inner.requests.is_empty()) {
                 let mut bytes = 0;
                 while let Some(request) = inner.requests.front() {
-                    bytes += request.permit.bytes;
+                    bytes += request.room;
                     if bytes > batch_bytes && !taken.is_empty() {
                         break;
                     }
                     taken.extend(inner.requests.pop_front());
                 }
-                inner.urgent = !inner.requests.is_empty();
+                let more = !inner.requests.is_empty();
+                self.urgent.store(more, Ordering::Relaxed);
                 return Work::Commit;
             }
-            match inner.phase {
+            let until_quiet = match inner.phase {
                 Phase::Closing | Phase::Closed => return Work::Close,
                 Phase::Open if idle_work && is_quiet => return Work::Idle,
-                Phase::Open if idle_work => {
-                    let (woken, waited) = self
-                        .work
-                        .wait_timeout(inner, QUIET)
-                        .unwrap_or_else(|poison| poison.into_inner());
-                    inner = woken;
-                    is_quiet = waited.timed_out();
-                }
-                Phase::Open | Phase::Poisoned(_) => {
-                    inner = self
-                        .work
-                        .wait(inner)
-                        .unwrap_or_else(|poison| poison.into_inner());
-                }
+                Phase::Open => idle_work,
+                Phase::Poisoned(_) => false,
+            };
+            inner.sleeps = true;
+            if until_quiet {
+                let (woken, waited) = self
+                    .work
+                    .wait_timeout(inner, QUIET)
+                    .unwrap_or_else(|poison| poison.into_inner());
+                inner = woken;
+                is_quiet = waited.timed_out();
+            } else {
+                inner = self
+                    .work
+                    .wait(inner)
+                    .unwrap_or_else(|poison| poison.into_inner());
             }
+            inner.sleeps = false;
         }
     }
 
@@ -248,15 +267,15 @@ impl Queue {
     /// times. Says whether there is one.
     pub(crate) fn linger(&self, yields: u32) -> bool {
         for _ in 0..yields {
-            if lock(&self.inner).urgent {
+            if self.urgent.load(Ordering::Relaxed) {
                 return true;
             }
             thread::yield_now();
         }
-        lock(&self.inner).urgent
+        self.urgent.load(Ordering::Relaxed)
     }
 
-    /// Stops taking writes for good and hands back those that wait, to be answered.
+    /// Stops taking writes for good and hands back those that wait, to be answered. Their room is free again.
     pub(crate) fn poison(&self, error: Error) -> VecDeque<Request> {
         let mut inner = lock(&self.inner);
         if matches!(inner.phase, Phase::Open | Phase::Closing) {
@@ -269,8 +288,9 @@ impl Queue {
             };
         }
         inner.was_poisoned = true;
-        inner.urgent = false;
+        self.urgent.store(false, Ordering::Relaxed);
         let requests = mem::take(&mut inner.requests);
+        inner.bytes -= room(&requests);
         let waiting = mem::take(&mut inner.waiting);
         drop(inner);
         drop(waiting);
@@ -285,7 +305,7 @@ impl Queue {
             inner.phase = Phase::Closing;
         }
         let waiting = mem::take(&mut inner.waiting);
-        self.work.notify_one();
+        self.wake(&inner);
         drop(inner);
         drop(waiting);
     }
@@ -306,6 +326,11 @@ impl Queue {
             Phase::Open | Phase::Poisoned(_) => Ok(()),
             Phase::Closing | Phase::Closed => Err(closed()),
         }
+    }
+
+    /// Gives back the room of requests that were taken, all at once.
+    pub(crate) fn leave<'a>(self: &Arc<Self>, requests: impl Iterator<Item = &'a Request>) {
+        self.release(room(requests));
     }
 
     /// Gives room back and lets waiting callers in.
@@ -424,7 +449,12 @@ fn closed() -> Error {
     Error::new(ErrorKind::Closed, "use store").with_advice("open the store again")
 }
 
-/// Room reserved in a [`Queue`]; given back when dropped.
+/// The room that requests take, in bytes.
+fn room<'a>(requests: impl IntoIterator<Item = &'a Request>) -> u64 {
+    requests.into_iter().map(|request| request.room).sum()
+}
+
+/// Room reserved in a [`Queue`]; given back when dropped, unless a request has it.
 pub(crate) struct Permit {
     queue: Arc<Queue>,
     bytes: u64,

@@ -127,13 +127,13 @@ impl Writer {
             _ => Ok(()),
         };
         // The commit is durable whether or not that could be recorded, and must not look failed.
-        complete(waiting, durable);
+        complete(&self.queue, waiting, durable);
         recorded?;
         // What frees memory comes when nobody waits for it any more.
         let frees_space = batch.ops.iter().any(frees_space);
         batch.ops.clear();
         for (group, last, bytes) in durable.drain(..) {
-            self.evictor.durable(&group, last, bytes);
+            self.evictor.durable(group, last, bytes);
         }
         self.counters.cached(self.evictor.bytes());
         Ok(frees_space)
@@ -148,6 +148,7 @@ impl Writer {
     fn poison(&self, cause: Error, waiting: &mut Vec<Waiting>) {
         tracing::error!("the store takes no more writes: {cause}");
         let queued: VecDeque<Request> = self.queue.poison(cause.clone());
+        self.queue.leave(waiting.iter().map(|one| &one.request));
         for group in self.groups.all() {
             group.revert();
         }
@@ -162,7 +163,8 @@ impl Writer {
 }
 
 /// Tells the groups and then the callers, in queue order, that their writes are durable.
-fn complete(waiting: &mut Vec<Waiting>, durable: &mut Vec<Durable>) {
+fn complete(queue: &Arc<Queue>, waiting: &mut Vec<Waiting>, durable: &mut Vec<Durable>) {
+    queue.leave(waiting.iter().map(|one| &one.request));
     for Waiting { request, .. } in &*waiting {
         if let Some(group) = &request.group {
             group.durable(request.ticket, request.bounds);

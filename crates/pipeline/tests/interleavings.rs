@@ -38,6 +38,7 @@ mod writer;
 mod sync {
     pub(crate) use std::sync::{Arc, PoisonError};
 
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, Ordering};
     pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use shuttle::thread;
 
