@@ -58,11 +58,8 @@ pub enum Access {
 
 const VERSION: u32 = 1;
 
-/// How much is written or looked through at once, in bytes.
+/// How much is written, or looked through, at once, in bytes.
 const WINDOW: usize = 256 << 10;
-
-/// How much of a new file waits to be written to disk at once, in bytes.
-const FILLED_AT_ONCE: u64 = 1 << 20;
 
 impl Header {
     /// The length of a header, in bytes.
@@ -129,10 +126,8 @@ impl FrameFile {
             // At most a window, so it fits.
             file.write_all_at(&zeros[..len as usize], at)?;
             at += len;
-            if at % FILLED_AT_ONCE == 0 {
-                // A commit into another file must not wait for all of it.
-                file.sync_data()?;
-            }
+            // A commit into another file must not wait for all of it.
+            file.sync_data()?;
         }
         file.write_all_at(&header.encode(), 0)?;
         file.sync_all()
