@@ -60,8 +60,7 @@ impl WalBackend {
         let header = Header::new(MAGIC, 1, config.segment_bytes);
         FrameFile::create(&path, &header)
             .map_err(|error| Error::io("create", error).with_path(&path))?;
-        let frame = writer::first_frame(header.salt)?;
-        FrameFile::open(&path, MAGIC, Access::Write)?.write(&frame, FrameFile::START)
+        writer::begin_log(&FrameFile::open(&path, MAGIC, Access::Write)?)
     }
 
     pub(crate) fn open(dir: &Path, config: &WalConfig, access: Access) -> Result<Self> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BufMut;
 use raft_logstore_core::{Error, Op, Result};
-use raft_logstore_frames::{Frame, FrameFile, encoding};
+use raft_logstore_frames::{Frame, FrameBuffer, FrameFile, FrameWriter, encoding};
 
 use crate::backend::Shared;
 use crate::checkpoint;
@@ -20,8 +20,7 @@ use crate::state::State;
 #[derive(Debug)]
 pub(crate) struct Writer {
     segment: Arc<Segment>,
-    /// Where the next frame goes.
-    end: u64,
+    frames: FrameWriter,
     /// Where what is left of a write that was not completed lies.
     torn: Option<Range<u64>>,
     /// How many entries were written to the segment.
@@ -29,7 +28,7 @@ pub(crate) struct Writer {
     /// How many bytes of frames were written since somebody set it to zero.
     pub(crate) written: u64,
     /// The next frame.
-    buffer: Vec<u8>,
+    frame: FrameBuffer,
     /// The places of its entries.
     places: Vec<Place>,
     /// Started by the first write.
@@ -41,17 +40,18 @@ pub(crate) struct Writer {
     pub(crate) failure: Option<Error>,
 }
 
-/// The first frame of a new log, in a segment with this salt: no commit, and a state without anything.
+/// Begins a log in a new file: with no commit, and a state without anything.
 ///
 /// # Errors
 ///
-/// None that can be reached.
-pub(crate) fn first_frame(salt: u64) -> Result<Vec<u8>> {
-    let mut buffer = Vec::new();
-    Frame::begin(&mut buffer);
-    put_checkpoint(&State::default(), &mut buffer)?;
-    Frame::finish(salt, 0, CHECKPOINT | MOVED, &mut buffer).ok_or_else(encoding::too_large)?;
-    Ok(buffer)
+/// `DiskFull`, `Io`.
+pub(crate) fn begin_log(file: &FrameFile) -> Result<()> {
+    let mut frame = FrameBuffer::default();
+    frame.begin(FrameFile::START);
+    put_checkpoint(&State::default(), frame.body())?;
+    let finished = frame.finish(file.header().salt, 0, CHECKPOINT | MOVED);
+    finished.ok_or_else(encoding::too_large)?;
+    FrameWriter::new(FrameFile::START).write(file, &mut frame)
 }
 
 /// Appends the state, and its length behind it.
@@ -62,9 +62,6 @@ fn put_checkpoint(state: &State, buffer: &mut Vec<u8>) -> Result<()> {
     buffer.put_u32(length);
     Ok(())
 }
-
-/// The bytes of memory that are kept for the next frame.
-const KEEP_BYTES: usize = 4 << 20;
 
 impl Writer {
     /// # Errors
@@ -88,11 +85,11 @@ impl Writer {
             .get(&opened.current.number);
         Ok(Self {
             segment: Arc::clone(&opened.current),
-            end: opened.end,
+            frames: FrameWriter::new(opened.end),
             torn,
             entries: used.map_or(0, |used| used.entries),
             written: 0,
-            buffer: Vec::new(),
+            frame: FrameBuffer::default(),
             places: Vec::new(),
             keeper: None,
             unsealed: std::mem::take(&mut opened.unsealed),
@@ -122,14 +119,13 @@ impl Writer {
             Some(self.roll(shared)?)
         };
         self.finish(sequence, flags)?;
-        self.segment.file.write(&self.buffer, self.end)?;
+        let start = self.frames.end();
+        self.frames.write(&self.segment.file, &mut self.frame)?;
         for place in &mut self.places {
             // Checked for the whole frame.
-            place.at += self.end as u32;
+            place.at += start as u32;
         }
-        let frame = (self.buffer.len() - Frame::HEAD) as u64;
-        self.end += frame;
-        self.written += frame;
+        self.written += self.frames.end() - start;
         self.entries += self.places.len() as u64;
         self.take_in(shared, (sequence, flags), ops, filled)
     }
@@ -195,12 +191,11 @@ impl Writer {
 
     /// Puts the operations into the buffer, and the places of their entries, as if the frame were at 0.
     fn encode(&mut self, ops: &[Op]) -> Result<()> {
-        Frame::begin(&mut self.buffer);
-        self.buffer.shrink_to(KEEP_BYTES);
+        self.frame.begin(self.frames.end());
         self.places.clear();
-        let places = &mut self.places;
-        encoding::encode(ops, &mut self.buffer, |group, entry, out| {
-            let at = u32::try_from(out.len()).map_err(|_| encoding::too_large())?;
+        let (start, places) = (self.frame.start(), &mut self.places);
+        encoding::encode(ops, self.frame.body(), |group, entry, out| {
+            let at = u32::try_from(out.len() - start).map_err(|_| encoding::too_large())?;
             record::put(group, entry, out)?;
             // Fits, or it would not have been put.
             let len = entry.payload.len() as u32;
@@ -211,16 +206,17 @@ impl Writer {
 
     /// Whether the frame in the buffer fits into the segment, and the places of all its entries behind it.
     fn has_room(&self, shared: &Shared, ops: u64) -> bool {
-        let frame = self.buffer.len() as u64 + (Frame::HEAD + Frame::ALIGNMENT) as u64;
+        let frame = self.frame.len() + Frame::HEAD as u64;
         let entries = self.entries + self.places.len() as u64;
         let runs = shared.log().state.usage.runs() + ops;
-        self.end + frame + places::needed(entries, runs) <= self.segment.file.header().capacity
+        let needed = frame + places::needed(entries, runs);
+        self.frames.end() + needed <= self.segment.file.header().capacity
     }
 
     /// Goes on in the next segment, whose first frame is the one in the buffer with the state of now behind it. Returns
     /// the segment before, and where its frames end.
     fn roll(&mut self, shared: &Shared) -> Result<(Arc<Segment>, u64)> {
-        put_checkpoint(&shared.log().state, &mut self.buffer)?;
+        put_checkpoint(&shared.log().state, self.frame.body())?;
         let next = shared.pool.take()?;
         let sequence = shared.log().state.sequence;
         if let Some(torn) = next.file.remains(FrameFile::START, sequence)? {
@@ -228,16 +224,18 @@ impl Writer {
         }
         let next = Arc::new(next);
         let filled = std::mem::replace(&mut self.segment, next);
-        let end = std::mem::replace(&mut self.end, FrameFile::START);
+        let frames = FrameWriter::new(FrameFile::START);
+        let end = std::mem::replace(&mut self.frames, frames).end();
         self.entries = 0;
         Ok((filled, end))
     }
 
     fn finish(&mut self, sequence: u64, flags: u16) -> Result<()> {
         let salt = self.segment.file.header().salt;
-        Frame::finish(salt, sequence, flags, &mut self.buffer).ok_or_else(encoding::too_large)?;
+        let finished = self.frame.finish(salt, sequence, flags);
+        finished.ok_or_else(encoding::too_large)?;
         // Half of what a place can say, so that the places of its entries fit behind it.
-        if self.end + self.buffer.len() as u64 > u64::from(u32::MAX / 2) {
+        if self.frames.end() + self.frame.len() > u64::from(u32::MAX / 2) {
             return Err(encoding::too_large());
         }
         Ok(())
@@ -245,7 +243,7 @@ impl Writer {
 
     /// What of the current segment was not written yet, in bytes.
     pub(crate) fn unwritten(&self) -> u64 {
-        self.segment.file.len().saturating_sub(self.end)
+        self.segment.file.len().saturating_sub(self.frames.end())
     }
 
     /// Waits for the work in the background.

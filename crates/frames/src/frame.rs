@@ -46,18 +46,17 @@ impl Frame {
     /// The version, codec and key that are written, and can be read.
     const KIND: (u8, u8, u32) = (1, 0, 0);
 
-    /// Empties `buffer` and makes room for a head in it. The body is written behind it.
-    pub fn begin(buffer: &mut Vec<u8>) {
-        buffer.clear();
-        buffer.resize(Self::HEAD, 0);
-    }
-
-    /// Fills in the head before the body in `buffer`, and adds the head of zeros behind it. `None` for a
-    /// body of 4 GiB or more.
-    pub fn finish(salt: u64, sequence: u64, flags: u16, buffer: &mut Vec<u8>) -> Option<()> {
-        let (head, body) = buffer.split_at_mut(Self::HEAD);
+    /// The head before `body` in the frame of commit `sequence`, in a file with this salt. `None` for a body of 4 GiB or
+    /// more.
+    pub(crate) fn head(
+        salt: u64,
+        sequence: u64,
+        flags: u16,
+        body: &[u8],
+    ) -> Option<[u8; Self::HEAD]> {
         let len = u32::try_from(body.len()).ok()?;
         let (version, codec, key) = Self::KIND;
+        let mut head = [0; Self::HEAD];
         let (checked, mut checksum) = head.split_at_mut(Self::CHECKED);
         let mut fields = &mut *checked;
         fields.put_u64(salt);
@@ -68,9 +67,7 @@ impl Frame {
         fields.put_u16(flags);
         fields.put_u32(key);
         checksum.put_u32(crc32c::crc32c_append(crc32c::crc32c(checked), body));
-        let end = buffer.len().next_multiple_of(Self::ALIGNMENT);
-        buffer.resize(end + Self::HEAD, 0);
-        Some(())
+        Some(head)
     }
 
     /// The head in `bytes`, if they are one of the file with this salt.
@@ -115,15 +112,9 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_a_frame_is_found() {
-        let mut buffer = Vec::new();
-        Frame::begin(&mut buffer);
-        buffer.extend_from_slice(b"some operations");
-        Frame::finish(7, 9, 3, &mut buffer).unwrap();
-        assert_eq!(
-            buffer.len(),
-            48 + Frame::HEAD,
-            "padded, and a head of zeros behind"
-        );
+        let body = b"some operations";
+        let head = Frame::head(7, 9, 3, body).unwrap();
+        let mut buffer = [&head[..], body].concat();
         let whole = |buffer: &[u8]| {
             let frame = Frame::decode(7, buffer.first_chunk()?)?;
             let body = buffer[Frame::HEAD..].get(..frame.body as usize)?;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Buf, BufMut, Bytes};
 use raft_logstore_core::{Error, ErrorKind, Result};
 
+use crate::disk::{Disk, Zeros};
 use crate::{Frame, keep_aside};
 
 /// A file of frames that has its space from the start: filled with zeros when it is made.
@@ -119,16 +120,15 @@ impl FrameFile {
     /// Those of the file system; also when there is one already.
     pub fn create(path: &Path, header: &Header) -> io::Result<()> {
         let file = File::create_new(path)?;
-        let zeros = vec![0; WINDOW];
-        let mut at = 0;
-        while at < header.capacity {
-            let len = (header.capacity - at).min(WINDOW as u64);
+        let mut disk = Disk::of(&file, path);
+        let zeros = Zeros::new(WINDOW);
+        // In parts, because a commit into another file must not wait for all of it.
+        for at in (0..header.capacity).step_by(WINDOW) {
             // At most a window, so it fits.
-            file.write_all_at(&zeros[..len as usize], at)?;
-            at += len;
-            // A commit into another file must not wait for all of it.
-            file.sync_data()?;
+            let len = (header.capacity - at).min(WINDOW as u64) as usize;
+            disk.write(&file, zeros.get(len.next_multiple_of(disk.block())), at)?;
         }
+        file.set_len(header.capacity)?;
         file.write_all_at(&header.encode(), 0)?;
         file.sync_all()
     }
@@ -329,9 +329,21 @@ impl FrameFile {
             .write_all_at(bytes, at)
             .and_then(|()| self.file.sync_data())
             .map_err(|error| self.failed("commit", error))?;
-        self.len
-            .fetch_max(at + bytes.len() as u64, Ordering::Relaxed);
+        self.reaches(at + bytes.len() as u64);
         Ok(())
+    }
+
+    /// The same with whole blocks, on the shortest way.
+    pub(crate) fn write_blocks(&self, disk: &mut Disk, blocks: &[u8], at: u64) -> Result<()> {
+        disk.write(&self.file, blocks, at)
+            .map_err(|error| self.failed("commit", error))?;
+        self.reaches(at + blocks.len() as u64);
+        Ok(())
+    }
+
+    /// Takes note that the file was written up to `end`.
+    fn reaches(&self, end: u64) {
+        self.len.fetch_max(end, Ordering::Relaxed);
     }
 
     /// Gives back what lies behind the capacity.

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use raft_logstore_core::{Batch, Error, Result};
-use raft_logstore_frames::{Access, Frame, FrameFile, Header, encoding};
+use raft_logstore_frames::{Access, Frame, FrameBuffer, FrameFile, FrameWriter, Header, encoding};
 
 /// The commits that are not settled yet, in two [`FrameFile`]s beside the engine: one frame each.
 ///
@@ -19,15 +19,14 @@ pub(crate) struct Journal {
     /// The last commit in the files, or the last settled one.
     last: u64,
     /// The frame of the next commit.
-    buffer: Vec<u8>,
+    frame: FrameBuffer,
 }
 
 /// One of the two files.
 #[derive(Debug)]
 struct Half {
     file: FrameFile,
-    /// Where the next frame goes.
-    end: u64,
+    writer: FrameWriter,
     /// The last commit in the file, if there is any.
     last: u64,
     /// Where what is left of a write that was not completed lies.
@@ -38,9 +37,6 @@ const MAGIC: &[u8; 8] = b"RLSJRNL\0";
 
 /// How long a file is, in bytes. It grows for a commit that alone takes more, until that is settled.
 const CAPACITY: u64 = 4 << 20;
-
-/// The bytes of memory that are kept for the next commit.
-const KEEP_BYTES: usize = 4 << 20;
 
 impl Journal {
     /// The names of the files in the folder of a backend.
@@ -92,7 +88,7 @@ impl Journal {
             ],
             current: 0,
             last: settled,
-            buffer: Vec::new(),
+            frame: FrameBuffer::default(),
         };
         journal.replay(visit)?;
         Ok(journal)
@@ -107,7 +103,7 @@ impl Journal {
             }
         }
         for half in &self.files {
-            if let Some((_, later)) = half.file.later_frame(half.end, self.last)? {
+            if let Some((_, later)) = half.file.later_frame(half.writer.end(), self.last)? {
                 let lost = self.last + 1;
                 return Err(half.file.corrupt(&format!(
                     "commit {lost} is damaged or missing, and commit {} is there",
@@ -141,19 +137,21 @@ impl Journal {
     /// `TooLarge` for a batch of 4 GiB or more; `Gap` when its number is not the next.
     pub(crate) fn prepare(&mut self, batch: &Batch) -> Result<()> {
         batch.check_follows(self.last)?;
-        Frame::begin(&mut self.buffer);
-        self.buffer.shrink_to(KEEP_BYTES);
-        encoding::encode(&batch.ops, &mut self.buffer, |_, entry, out| {
+        let half = &self.files[self.current];
+        self.frame.begin(half.writer.end());
+        encoding::encode(&batch.ops, self.frame.body(), |_, entry, out| {
             encoding::put_bytes(&entry.payload, out)
         })?;
-        let salt = self.files[self.current].file.header().salt;
-        Frame::finish(salt, batch.sequence, 0, &mut self.buffer).ok_or_else(encoding::too_large)
+        let salt = half.file.header().salt;
+        let finished = self.frame.finish(salt, batch.sequence, 0);
+        finished.ok_or_else(encoding::too_large)
     }
 
     /// Whether what was prepared fits behind the commits that are in the file.
     pub(crate) fn has_room(&self) -> bool {
         let half = &self.files[self.current];
-        !half.is_in_use() || half.end + self.buffer.len() as u64 <= CAPACITY
+        let end = half.writer.end() + self.frame.len() + Frame::HEAD as u64;
+        !half.is_in_use() || end <= CAPACITY
     }
 
     /// Goes on in the other file, if that has no commit which is not settled.
@@ -172,10 +170,9 @@ impl Journal {
     pub(crate) fn write(&mut self) -> Result<()> {
         self.set_torn_aside()?;
         let half = &mut self.files[self.current];
-        half.file.write(&self.buffer, half.end)?;
+        half.writer.write(&half.file, &mut self.frame)?;
         self.last += 1;
         half.last = self.last;
-        half.end += (self.buffer.len() - Frame::HEAD) as u64;
         Ok(())
     }
 
@@ -189,7 +186,7 @@ impl Journal {
         for half in &mut self.files {
             if half.is_in_use() && half.last <= sequence {
                 half.file.shorten()?;
-                half.end = FrameFile::START;
+                half.writer.restart();
             }
         }
         Ok(())
@@ -214,14 +211,14 @@ impl Half {
         }
         Ok(Self {
             file,
-            end: FrameFile::START,
+            writer: FrameWriter::new(FrameFile::START),
             last: 0,
             torn: None,
         })
     }
 
     fn is_in_use(&self) -> bool {
-        self.end > FrameFile::START
+        self.writer.end() > FrameFile::START
     }
 
     /// The number of the commit at its start, settled or not.
@@ -246,7 +243,7 @@ impl Half {
             } else {
                 self.visit(frame, body, *last + 1, visit)?;
                 (*last, self.last) = (frame.sequence, frame.sequence);
-                self.end = at + frame.len();
+                self.writer = FrameWriter::new(at + frame.len());
             }
             before = Some(frame.sequence);
             at += frame.len();
@@ -277,7 +274,7 @@ impl Half {
 
     /// Looks for what is left of the commit after `last`.
     fn find_torn(&mut self, last: u64) -> Result<()> {
-        self.torn = self.file.remains(self.end, last)?;
+        self.torn = self.file.remains(self.writer.end(), last)?;
         if self.torn.is_some() {
             tracing::warn!(
                 path = %self.file.path().display(),
