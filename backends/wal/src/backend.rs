@@ -3,13 +3,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use bytes::Bytes;
 use raft_logstore_core::{
-    Backend, Batch, Bounds, Entry, Error, GroupId, IndexRange, Op, Result, StableKey,
+    Backend, Batch, Bounds, Entry, Error, ErrorKind, GroupId, IndexRange, Op, Result, StableKey,
 };
 use raft_logstore_frames::{Access, FrameFile, Header};
 
 use crate::WalConfig;
 use crate::cache::Cache;
-use crate::log::{self, Log};
+use crate::log::{self, Laggards, Log};
 use crate::pool::Pool;
 use crate::replay::{self, MOVED};
 use crate::segment::{MAGIC, Segment};
@@ -101,15 +101,28 @@ impl WalBackend {
     }
 
     /// Writes a slice of the entries again that keep segments from being used again, when the full segments take more
-    /// than they may and `spare` bytes. Says whether there were any.
+    /// than they may and `spare` bytes. Says whether there were any. What is damaged stays where it is: that is an error
+    /// of its group, and the others go on.
     fn move_laggards(&self, writer: &mut Writer, spare: u64) -> Result<bool> {
         let (laggards, sequence) = {
             let log = self.shared.log();
             (log.laggards(spare, SLICE), log.state.sequence)
         };
         let (mut moved, mut bytes) = (Vec::new(), 0);
-        for (group, indexes) in laggards {
-            let entries = self.read(group, indexes, SLICE - bytes)?;
+        for Laggards {
+            segment,
+            group,
+            indexes,
+        } in laggards
+        {
+            let entries = match self.read(group, indexes, SLICE - bytes) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!("entries that lag behind keep segment {segment:x}: {error}");
+                    self.shared.log_mut().stuck.insert(segment);
+                    continue;
+                }
+                read => read?,
+            };
             bytes += entries
                 .iter()
                 .map(|entry| entry.payload.len() as u64)
@@ -175,7 +188,7 @@ impl Backend for WalBackend {
                 batch.check_follows(log.state.sequence)?;
                 batch.check(|group| Ok(log.state.bounds(group)))?;
             }
-            // Before the batch is written: one that is durable must not look failed.
+            // Before the batch is written: what fails here must not make one that is durable look failed.
             if writer.written >= WRITTEN_PER_SLICE {
                 writer.written = 0;
                 self.move_laggards(writer, SPARE_SEGMENTS * writer.segment_bytes())?;

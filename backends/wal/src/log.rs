@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use raft_logstore_core::{Entry, Error, GroupId, IndexRange, Result};
@@ -16,6 +16,16 @@ use crate::usage::Used;
 pub(crate) struct Log {
     pub(crate) state: State,
     pub(crate) segments: BTreeMap<u64, Arc<Segment>>,
+    /// Segments with an entry that is damaged and lags behind. They stay as they are, for whoever reads it.
+    pub(crate) stuck: BTreeSet<u64>,
+}
+
+/// Entries of a group in one segment, to be written again.
+#[derive(Debug)]
+pub(crate) struct Laggards {
+    pub(crate) segment: u64,
+    pub(crate) group: GroupId,
+    pub(crate) indexes: IndexRange,
 }
 
 /// Entries to be read from one segment. Nobody writes over them while somebody has it.
@@ -127,7 +137,7 @@ impl Log {
     /// The entries to write again next, `bytes` or more if there are as many, so that the segments they are in hold
     /// nothing any more; none while the full segments take no more than `spare` bytes and [`MOST_TAKEN`] times what is
     /// live in them.
-    pub(crate) fn laggards(&self, spare: u64, bytes: u64) -> Vec<(GroupId, IndexRange)> {
+    pub(crate) fn laggards(&self, spare: u64, bytes: u64) -> Vec<Laggards> {
         let (taken, live) = self.taken_and_live();
         if taken <= spare + MOST_TAKEN * live {
             return Vec::new();
@@ -135,9 +145,13 @@ impl Log {
         let mut full: Vec<_> = self.full().collect();
         full.sort_unstable_by_key(|(_, used)| used.bytes);
         let (mut laggards, mut found) = (Vec::new(), 0);
-        for (number, used) in full {
-            let runs = self.state.runs_of(number);
-            laggards.extend(runs.map(|(group, run)| (group, run.indexes())));
+        for (segment, used) in full {
+            let runs = self.state.runs_of(segment);
+            laggards.extend(runs.map(|(group, run)| Laggards {
+                segment,
+                group,
+                indexes: run.indexes(),
+            }));
             found += used.bytes;
             if found >= bytes {
                 break;
@@ -161,12 +175,12 @@ impl Log {
         })
     }
 
-    /// The segments that are not written any more.
+    /// The segments that are not written any more, and can be emptied.
     fn full(&self) -> impl Iterator<Item = (u64, Used)> {
         let usage = &self.state.usage;
         let segments = usage.segments().iter();
         let segments = segments.map(|(number, used)| (*number, *used));
-        segments.filter(|(number, _)| *number != usage.current())
+        segments.filter(|(number, _)| *number != usage.current() && !self.stuck.contains(number))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is on disk, and the state that it says.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,7 +111,11 @@ pub(crate) fn open(dir: &Path, access: Access) -> Result<Opened> {
     let dead = older.iter().filter(|number| !segments.contains_key(number));
     leftovers.extend(dead.map(|number| Segment::path(dir, *number)));
     Ok(Opened {
-        log: Log { state, segments },
+        log: Log {
+            state,
+            segments,
+            stuck: BTreeSet::new(),
+        },
         current,
         end,
         unsealed,
