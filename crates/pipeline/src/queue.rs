@@ -63,7 +63,7 @@ pub(crate) struct Queue {
 
 struct Inner {
     requests: VecDeque<Request>,
-    /// The writer waits to be woken.
+    /// The writer waits to be woken, and nobody has woken it.
     sleeps: bool,
     last_ticket: Ticket,
     /// Bytes reserved by callers, waiting, or in commit.
@@ -142,7 +142,7 @@ impl Queue {
             inner.waiting.push_back((bytes, sender));
             // Lazy requests take room too, and somebody needs it now.
             if !inner.requests.is_empty() {
-                self.urge(&inner);
+                self.urge(&mut inner);
             }
             let turn = Turn {
                 queue: self,
@@ -201,20 +201,20 @@ impl Queue {
         // A lazy request must not hold room that somebody waits for.
         let wanted = urgency == Urgency::Durable || !inner.waiting.is_empty();
         if wanted {
-            self.urge(&inner);
+            self.urge(&mut inner);
         }
         Ok(ticket)
     }
 
     /// Asks for a commit.
-    fn urge(&self, inner: &Inner) {
+    fn urge(&self, inner: &mut Inner) {
         self.urgent.store(true, Ordering::Relaxed);
         self.wake(inner);
     }
 
-    /// Wakes the writer if it sleeps: to ask the kernel takes time also when nobody does.
-    fn wake(&self, inner: &Inner) {
-        if inner.sleeps {
+    /// Wakes the writer if it sleeps and nobody has yet: to ask the kernel takes time also when there is nobody to wake.
+    fn wake(&self, inner: &mut Inner) {
+        if mem::take(&mut inner.sleeps) {
             self.work.notify_one();
         }
     }
@@ -305,7 +305,7 @@ impl Queue {
             inner.phase = Phase::Closing;
         }
         let waiting = mem::take(&mut inner.waiting);
-        self.wake(&inner);
+        self.wake(&mut inner);
         drop(inner);
         drop(waiting);
     }
