@@ -77,9 +77,14 @@ impl fmt::Display for MutationReport {
 /// At so many acknowledgements at most the worst crash is looked at.
 const WORST_CRASHES: usize = 12;
 
+/// How many samples of crashes are tried at most, where the first one does not show what the worst crashes do: which of
+/// the many crashes does so may be few, of a sync that is soon made up for.
+const SAMPLES: u64 = 16;
+
 impl Sweep {
     /// Leaves out each single sync of each run, and looks whether crashes show it: a test of the kit,
-    /// with the target as the instrument. [`images`](Self::images) crashes are tried for each.
+    /// with the target as the instrument. [`images`](Self::images) crashes are tried for each, and 16 times as many
+    /// where they do not show what the worst crashes do.
     ///
     /// # Errors
     ///
@@ -141,12 +146,21 @@ impl<'a> Mutator<'a> {
         let name = self.describe(sync);
         // Crashes where the disk is another one, and shortly after.
         let end = (last + 1).min(self.log.mutations.len());
-        let sample = Plan::sample_within(self.log, sync + 1..=end, self.images, sync as u64);
-        if self.shows(sync, &sample)? {
+        let (log, images) = (self.log, self.images);
+        let sample = |seed| Plan::sample_within(log, sync + 1..=end, images, seed);
+        let seeds = (0..SAMPLES).map(|number| sync as u64 + (number << 32));
+        let mut samples = seeds.map(sample);
+        if self.shows(sync, &samples.next().unwrap_or_default())? {
             self.report.effective += 1;
             self.report.caught += 1;
         } else if self.shows(sync, &spread(&differing, WORST_CRASHES))? {
             self.report.effective += 1;
+            for sample in samples {
+                if self.shows(sync, &sample)? {
+                    self.report.caught += 1;
+                    return Ok(());
+                }
+            }
             let number = self.run.workload.seed;
             self.report.missed.push(format!("seed {number}: {name}"));
         } else {
