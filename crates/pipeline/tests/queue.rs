@@ -142,12 +142,14 @@ fn empty_appends_take_room_too() {
     let backend = Gated::default();
     let store = store(&backend, SMALL_QUEUE);
     let group = store.group(GROUP);
+    // The disk stands still with an entry, so nothing behind it is answered.
     backend.set(true);
+    block_on(group.append(vec![Entry::new(1, "")], Completion::ignore())).unwrap();
     let accepted = (0..100_000)
         .take_while(|_| poll_once(group.append(Vec::new(), Completion::ignore())).is_ready())
         .count();
     assert!(
-        accepted < 10_000,
+        accepted < 1_000,
         "{accepted} empty appends wait in {SMALL_QUEUE} bytes"
     );
 
