@@ -108,6 +108,7 @@ impl WalBackend {
             let log = self.shared.log();
             (log.laggards(spare, SLICE), log.state.sequence)
         };
+        let any = !laggards.is_empty();
         let (mut moved, mut bytes) = (Vec::new(), 0);
         for Laggards {
             segment,
@@ -132,11 +133,10 @@ impl WalBackend {
                 break;
             }
         }
-        if moved.is_empty() {
-            return Ok(false);
+        if !moved.is_empty() {
+            writer.write(&self.shared, sequence, MOVED, &moved)?;
         }
-        writer.write(&self.shared, sequence, MOVED, &moved)?;
-        Ok(true)
+        Ok(any)
     }
 }
 

@@ -36,8 +36,11 @@ struct Wal {
 
 impl Wal {
     fn new() -> Self {
+        Self::with(WalConfig::default().with_segment_bytes(WalConfig::MIN_SEGMENT_BYTES))
+    }
+
+    fn with(config: WalConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = WalConfig::default().with_segment_bytes(WalConfig::MIN_SEGMENT_BYTES);
         config.create(dir.path()).unwrap();
         Self {
             backend: config.open(dir.path()).unwrap(),
@@ -354,6 +357,34 @@ fn a_damaged_entry_that_lags_behind_stays_where_it_is_and_the_others_go_on() {
     wal.commit([append(OTHER, 8, 8, 300)]);
     assert!(!wal.files().contains(&segment(wal.dir.path(), 1)));
     assert_eq!(wal.entries(OTHER).len(), 7);
+}
+
+#[test]
+fn behind_a_segment_that_is_damaged_the_work_goes_on_with_the_next_ones() {
+    // A group that lags behind has a slice of each of six segments. That of the first, the least, is damaged.
+    let config = WalConfig::default().with_segment_bytes(1 << 20);
+    let mut wal = Wal::with(config);
+    let mut next = [1, 1];
+    for number in 0..6 {
+        for (group, entries) in [(OTHER, 290 + 5 * number), (GROUP, 700)] {
+            let next = &mut next[usize::from(group == GROUP)];
+            wal.commit([append(group, *next, *next + entries - 1, 1000)]);
+            *next += entries;
+        }
+    }
+    wal.commit([purge(GROUP, next[1] - 1)]);
+    wal = wal
+        .harmed(|dir| flip(&files(dir)[0], START + HEAD + 5_000))
+        .unwrap();
+    // The first slice is the damaged one: nothing is moved, and there is more to do.
+    let files = wal.files();
+    assert!(wal.backend.maintain().unwrap());
+    assert_eq!(wal.files(), files);
+    wal.settle_down();
+    let wal = wal.reopen();
+    wal.commit([vote(GROUP, "1")]);
+    assert!(wal.files().contains(&segment(wal.dir.path(), 1)));
+    assert!(!wal.files().contains(&segment(wal.dir.path(), 2)));
 }
 
 #[test]
