@@ -147,25 +147,25 @@ impl<'a> Mutator<'a> {
         // Crashes where the disk is another one, and shortly after.
         let end = (last + 1).min(self.log.mutations.len());
         let (log, images) = (self.log, self.images);
-        let sample = |seed| Plan::sample_within(log, sync + 1..=end, images, seed);
-        let seeds = (0..SAMPLES).map(|number| sync as u64 + (number << 32));
-        let mut samples = seeds.map(sample);
-        if self.shows(sync, &samples.next().unwrap_or_default())? {
-            self.report.effective += 1;
-            self.report.caught += 1;
-        } else if self.shows(sync, &spread(&differing, WORST_CRASHES))? {
-            self.report.effective += 1;
-            for sample in samples {
-                if self.shows(sync, &sample)? {
-                    self.report.caught += 1;
-                    return Ok(());
-                }
-            }
-            let number = self.run.workload.seed;
-            self.report.missed.push(format!("seed {number}: {name}"));
-        } else {
+        let sample = |number: u64| {
+            let seed = sync as u64 + (number << 32);
+            Plan::sample_within(log, sync + 1..=end, images, seed)
+        };
+        let mut is_caught = self.shows(sync, &sample(0))?;
+        if !is_caught && !self.shows(sync, &spread(&differing, WORST_CRASHES))? {
             self.report.harmless += 1;
             *self.report.harmless_files.entry(name).or_default() += 1;
+            return Ok(());
+        }
+        for number in 1..SAMPLES {
+            is_caught = is_caught || self.shows(sync, &sample(number))?;
+        }
+        self.report.effective += 1;
+        if is_caught {
+            self.report.caught += 1;
+        } else {
+            let seed = self.run.workload.seed;
+            self.report.missed.push(format!("seed {seed}: {name}"));
         }
         Ok(())
     }
