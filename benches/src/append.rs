@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args;
 use crate::bench::Bench;
-use crate::contender::{Contender, ENGINE, RAW, STORE};
+use crate::contender::{Contender, ENGINE, RAW};
 use crate::payload::Payloads;
 use crate::plot::{Mark, Plot, Scale};
 use crate::raw::RawFile;
@@ -222,7 +222,7 @@ fn rows(shape: Shape, sustained: bool, all: &[Contender], times: &[Vec<Vec<f64>>
         let (raw, p99) = (&times[0], figure(turns, 0.99));
         let ratio_to_raw = Spread::of_ratio(&p50, &of_turns(raw, 0.5));
         let engine = all.iter().zip(times).find(|(other, _)| {
-            one.path == STORE && other.path == ENGINE && other.backend == one.backend
+            one.path != ENGINE && other.path == ENGINE && other.backend == one.backend
         });
         let ratio_to_engine =
             engine.map(|(_, engine)| Spread::of_ratio(&p50, &of_turns(engine, 0.5)).median);

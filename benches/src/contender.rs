@@ -4,15 +4,17 @@ use anyhow::{Result, ensure};
 use raft_logstore::{Entry, GroupId};
 
 use crate::Log;
-use crate::backends::Candidate;
+use crate::backends::{Candidate, Ours};
 use crate::payload::Payloads;
 use crate::raw::RawFile;
 use crate::stored::Stored;
 
 /// The path of a bare log.
 pub(crate) const ENGINE: &str = "engine";
-/// The path through a store.
+/// The path through a store, on a thread that blocks.
 pub(crate) const STORE: &str = "store";
+/// The path through a store by completions, as an adapter takes it: the store's own thread commits.
+pub(crate) const COMPLETIONS: &str = "completions";
 /// The name of the baseline.
 pub(crate) const RAW: &str = "raw";
 
@@ -40,8 +42,9 @@ impl Contender {
     fn new(backend: &'static str, subject: Subject) -> Self {
         Self {
             backend,
-            path: match subject {
+            path: match &subject {
                 Subject::Bare(_) => ENGINE,
+                Subject::Store(store) if store.by_completions => COMPLETIONS,
                 Subject::Store(_) => STORE,
             },
             subject,
@@ -65,11 +68,18 @@ impl Contender {
     pub(crate) fn best(candidate: &Candidate, dir: &Path) -> Result<Self> {
         match candidate.ours {
             Some(ours) => {
-                let store = Stored::new(ours.store(dir)?);
+                let store = Stored::new(ours.store(dir)?, false);
                 Ok(Self::new(candidate.name, Subject::Store(store)))
             }
             None => Self::bare(candidate, dir),
         }
+    }
+
+    /// One of ours by completions, in a folder of its own in `dir`.
+    fn by_completions(ours: Ours, dir: &Path) -> Result<Self> {
+        let dir = dir.join(ours.name).join(COMPLETIONS);
+        let store = Stored::new(ours.store(&dir)?, true);
+        Ok(Self::new(ours.name, Subject::Store(store)))
     }
 
     /// A candidate on one of its paths, in `dir`.
@@ -85,10 +95,12 @@ impl Contender {
         Self::at(path, candidate, &dir.join(candidate.name).join(path))
     }
 
-    /// A candidate on each of its paths, in folders of their own in `dir`.
+    /// A candidate on each of the paths of an append, in folders of their own in `dir`.
     pub(crate) fn all(candidate: &Candidate, dir: &Path) -> Result<Vec<Self>> {
         let paths = candidate.paths().iter();
-        paths.map(|path| Self::on(path, candidate, dir)).collect()
+        let both = paths.map(|path| Self::on(path, candidate, dir));
+        let third = candidate.ours.map(|ours| Self::by_completions(ours, dir));
+        both.chain(third).collect()
     }
 
     pub(crate) fn log(&mut self) -> &mut dyn Log {

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, ensure};
 use bytes::Bytes;
 use clap::Args;
 use futures_executor::block_on;
-use raft_logstore::{Completion, Entry, Group, GroupId, LogStore, LogStoreExt, Store};
+use raft_logstore::{BlockingGroup, Entry, GroupId, LogStoreExt, Store};
 use serde::Serialize;
 
 use crate::args;
@@ -52,23 +52,23 @@ struct Contender {
 
 /// A group that several threads append to: indexes are handed out in the order of submission.
 struct SharedLog {
-    group: Group,
+    group: BlockingGroup,
     next: Mutex<u64>,
 }
 
 impl SharedLog {
     /// Appends one entry and waits until it is durable.
     fn append(&self, payload: Bytes) -> Result<()> {
-        let (done, durable) = Completion::pending();
-        {
+        let submitted = {
             let mut next = self
                 .next
                 .lock()
                 .map_err(|_| anyhow!("another thread failed"))?;
-            block_on(self.group.append(vec![Entry::new(*next, payload)], done))?;
+            let submitted = self.group.append(vec![Entry::new(*next, payload)])?;
             *next += 1;
-        }
-        Ok(block_on(durable)?)
+            submitted
+        };
+        Ok(submitted.wait()?)
     }
 }
 
@@ -131,7 +131,7 @@ impl Workload for Options {
 impl Contender {
     fn new(backend: &'static str, threads: u64, groups: u64, store: Store) -> Self {
         let log = |id| SharedLog {
-            group: store.group(GroupId(id)),
+            group: store.group(GroupId(id)).blocking(),
             next: Mutex::new(1),
         };
         Self {
@@ -173,7 +173,7 @@ impl Contender {
 
     fn finish(self) -> Result<()> {
         for log in &self.logs {
-            let last = block_on(log.group.last_index())?.unwrap_or(0);
+            let last = block_on(log.group.group().last_index())?.unwrap_or(0);
             let next = log.next.lock().map_err(|_| anyhow!("a thread failed"))?;
             ensure!(last + 1 == *next, "entries are missing");
         }

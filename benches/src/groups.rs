@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::args;
 use crate::bench::Bench;
-use crate::contender::{Contender, ENGINE, RAW, STORE};
+use crate::contender::{COMPLETIONS, Contender, ENGINE, RAW, STORE};
 use crate::payload::Payloads;
 use crate::plot::{Mark, Plot, Scale};
 use crate::raw::RawFile;
@@ -38,7 +38,8 @@ pub(crate) struct Options {
 #[derive(Serialize)]
 pub(crate) struct Row {
     backend: &'static str,
-    /// `engine`: each commit carries one entry of each group; `store`: each group has one append in flight.
+    /// `engine` and `store`: each commit carries one entry of each group. `completions`: a group's next append goes out
+    /// as soon as the one before is durable.
     path: &'static str,
     groups: u64,
     appends_per_second: f64,
@@ -152,10 +153,11 @@ impl Options {
         for candidate in bench.holding(groups) {
             all.push(together(Contender::on(ENGINE, candidate, dir)?));
             if let Some(ours) = candidate.ours {
-                let store = ours.store(&dir.join(ours.name).join(STORE))?;
+                all.push(together(Contender::on(STORE, candidate, dir)?));
+                let store = ours.store(&dir.join(ours.name).join(COMPLETIONS))?;
                 all.push(Groups {
                     backend: ours.name,
-                    path: STORE,
+                    path: COMPLETIONS,
                     count: groups,
                     kind: Kind::InFlight(InFlight::new(store, groups)),
                 });

@@ -10,13 +10,16 @@ use crate::Log;
 /// A log through a [`Store`]: a call submits its writes together and waits until all are durable.
 pub(crate) struct Stored {
     pub(crate) store: Store,
+    /// Whether to wait for completions, and not to block.
+    pub(crate) by_completions: bool,
     groups: HashMap<GroupId, Group>,
 }
 
 impl Stored {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, by_completions: bool) -> Self {
         Self {
             store,
+            by_completions,
             groups: HashMap::new(),
         }
     }
@@ -25,10 +28,8 @@ impl Stored {
         let store = &self.store;
         self.groups.entry(id).or_insert_with(|| store.group(id))
     }
-}
 
-impl Log for Stored {
-    fn append(&mut self, appends: Vec<(GroupId, Vec<Entry>)>) -> Result<()> {
+    fn append_by_completions(&mut self, appends: Vec<(GroupId, Vec<Entry>)>) -> Result<()> {
         let mut submitted = Vec::with_capacity(appends.len());
         for (group, entries) in appends {
             let (done, durable) = Completion::pending();
@@ -37,6 +38,22 @@ impl Log for Stored {
         }
         for durable in submitted {
             block_on(durable)?;
+        }
+        Ok(())
+    }
+}
+
+impl Log for Stored {
+    fn append(&mut self, appends: Vec<(GroupId, Vec<Entry>)>) -> Result<()> {
+        if self.by_completions {
+            return self.append_by_completions(appends);
+        }
+        let mut submitted = Vec::with_capacity(appends.len());
+        for (group, entries) in appends {
+            submitted.push(self.group(group).blocking().append(entries)?);
+        }
+        for one in submitted {
+            one.wait()?;
         }
         Ok(())
     }

@@ -40,6 +40,7 @@
 //! in one line.
 
 mod answering;
+mod blocking_store;
 mod commit_control;
 #[cfg(all(feature = "crash", target_os = "linux"))]
 pub mod crash;

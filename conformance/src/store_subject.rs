@@ -5,6 +5,7 @@ use futures_executor::block_on;
 use raft_logstore_core::{BackendConfig, GroupId, Result};
 use raft_logstore_pipeline::{Inspection, Store, StoreConfig};
 
+use crate::blocking_store::BlockingStore;
 use crate::commit_control::ControlledConfig;
 use crate::{
     CommitControl, ControlledSubject, Feature, InspectedSubject, Log, OpenStore, SharedMemory,
@@ -25,6 +26,7 @@ pub struct StoreSubject<C> {
     without: Vec<(Feature, &'static str)>,
     variant: String,
     kept_bytes: u64,
+    blocking: bool,
 }
 
 impl<C: BackendConfig + Clone> StoreSubject<C> {
@@ -36,6 +38,7 @@ impl<C: BackendConfig + Clone> StoreSubject<C> {
             without: Vec::new(),
             variant: String::new(),
             kept_bytes: 16 << 20,
+            blocking: false,
         }
     }
 
@@ -68,6 +71,30 @@ impl<C: BackendConfig + Clone> StoreSubject<C> {
         }
     }
 
+    /// Writes by a thread that blocks, through [`BlockingGroup`](raft_logstore_pipeline::BlockingGroup), in place of
+    /// completions.
+    #[must_use]
+    pub fn blocking(self) -> Self {
+        Self {
+            blocking: true,
+            ..self
+        }
+    }
+
+    fn store(
+        &self,
+        dir: &Path,
+        backend: impl BackendConfig,
+        config: StoreConfig,
+    ) -> Result<Box<dyn OpenStore>> {
+        let store = block_on(Store::open(dir, backend, config))?;
+        Ok(if self.blocking {
+            Box::new(BlockingStore::new(store))
+        } else {
+            Box::new(store)
+        })
+    }
+
     fn cold(&self) -> StoreConfig {
         StoreConfig {
             cache_bytes: 0,
@@ -85,13 +112,11 @@ impl StoreSubject<SharedMemory> {
 
 impl<C: BackendConfig + Clone> Subject for StoreSubject<C> {
     fn open(&self, dir: &Path) -> Result<Box<dyn OpenStore>> {
-        let store = block_on(Store::open(dir, self.backend.clone(), self.store.clone()))?;
-        Ok(Box::new(store))
+        self.store(dir, self.backend.clone(), self.store.clone())
     }
 
     fn open_cold(&self, dir: &Path) -> Result<Box<dyn OpenStore>> {
-        let store = block_on(Store::open(dir, self.backend.clone(), self.cold()))?;
-        Ok(Box::new(store))
+        self.store(dir, self.backend.clone(), self.cold())
     }
 
     fn lacks(&self, feature: Feature) -> Option<&'static str> {
@@ -127,7 +152,7 @@ impl<C: BackendConfig + Clone> InspectedSubject for StoreSubject<C> {
 impl<C: BackendConfig + Clone> ControlledSubject for StoreSubject<C> {
     fn open_controlled(&self, dir: &Path, control: &CommitControl) -> Result<Box<dyn OpenStore>> {
         let backend = ControlledConfig::new(self.backend.clone(), control.clone());
-        Ok(Box::new(block_on(Store::open(dir, backend, self.cold()))?))
+        self.store(dir, backend, self.cold())
     }
 }
 

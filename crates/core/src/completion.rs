@@ -14,7 +14,8 @@ use crate::{Error, ErrorKind, Result};
 /// with an error when the write was refused, the commit failed, or the store went away. One that is
 /// dropped unanswered fires with [`ErrorKind::Closed`]: nobody waits for ever.
 ///
-/// It runs on the store's writer thread: it must be short and must not wait for the store.
+/// It runs on the thread that commits, of the store or of a caller that blocks: it must be short and must not wait for
+/// the store.
 ///
 /// ```
 /// use raft_logstore_core::{Completion, ErrorKind};

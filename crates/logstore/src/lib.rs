@@ -122,7 +122,9 @@ pub use raft_logstore_openraft as openraft_0_10;
 #[doc(inline)]
 pub use raft_logstore_openraft_0_9 as openraft_0_9;
 #[doc(inline)]
-pub use raft_logstore_pipeline::{Group, Inspection, Store, StoreConfig, StoreStats};
+pub use raft_logstore_pipeline::{
+    BlockingGroup, Group, Inspection, Store, StoreConfig, StoreStats, Submitted,
+};
 #[cfg(feature = "redb")]
 #[doc(inline)]
 pub use raft_logstore_redb as redb;

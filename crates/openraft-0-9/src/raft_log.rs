@@ -32,7 +32,7 @@ use crate::{LogReader, MessagePack, RaftCodec, RaftLogConfig};
 /// [`StorageIOError`](openraft_0_9::StorageIOError) with the error of the store as its source.
 ///
 /// The group must be written through one `RaftLog` at a time, and through nothing else. openraft's
-/// feature `singlethreaded` is not supported: callbacks are answered on the store's writer thread.
+/// feature `singlethreaded` is not supported: callbacks are answered on the thread that commits.
 pub struct RaftLog<C: RaftTypeConfig, S: ?Sized, K = MessagePack> {
     reader: LogReader<C, S, K>,
 }

@@ -27,7 +27,7 @@ use crate::{LogReader, MessagePack, RaftCodec, RaftLogConfig};
 /// [shared documentation](raft_logstore_adapter#failure).
 ///
 /// The group must be written through one `RaftLog` at a time, and through nothing else. openraft's
-/// feature `single-threaded` is not supported: callbacks are answered on the store's writer thread.
+/// feature `single-threaded` is not supported: callbacks are answered on the thread that commits.
 pub struct RaftLog<C: RaftTypeConfig, S: ?Sized, K = MessagePack> {
     log: Arc<TypedLog<Types<C>, S, K>>,
 }

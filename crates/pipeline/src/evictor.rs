@@ -6,7 +6,7 @@ use crate::sync::Arc;
 /// Keeps the durable entries in memory below a bound over all groups, oldest out first.
 ///
 /// Every durable entry in memory is covered by one of its records, so their sum bounds the memory;
-/// entries purged in the meantime only make the bound stricter. Used by the writer thread alone.
+/// entries purged in the meantime only make the bound stricter. Part of the committer.
 pub(crate) struct Evictor {
     limit: u64,
     bytes: u64,

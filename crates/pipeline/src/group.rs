@@ -8,6 +8,8 @@ use raft_logstore_core::{
     Op, Result, StableKey, StableStore,
 };
 
+use crate::blocking::BlockingGroup;
+use crate::progress::Place;
 use crate::queue::{Permit, Refused, Ticket, Urgency, refuse};
 use crate::store::Shared;
 use crate::sync::{Arc, Mutex, lock};
@@ -33,6 +35,15 @@ impl Group {
         self.state.id
     }
 
+    /// The same group for a thread that may block.
+    pub fn blocking(&self) -> BlockingGroup {
+        BlockingGroup::new(self.clone())
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Waits for room, then hands a write over: `plan` checks it against the group's state and says
     /// what to queue, `apply` makes it visible. Both run under the group's lock, around the
     /// queueing.
@@ -43,7 +54,7 @@ impl Group {
         done: Completion,
         plan: impl FnOnce(&Visible) -> Result<Plan<P>>,
         apply: impl FnOnce(&mut Visible, Ticket, P),
-    ) -> Result<()> {
+    ) -> Result<Place> {
         let permit = match self.shared.queue.reserve(bytes).await {
             Ok(permit) => permit,
             Err(error) => return Err(refuse(error.with_group(self.state.id), done)),
@@ -59,7 +70,7 @@ impl Group {
         done: Completion,
         plan: impl FnOnce(&Visible) -> Result<Plan<P>>,
         apply: impl FnOnce(&mut Visible, Ticket, P),
-    ) -> Result<(), Refused> {
+    ) -> Result<Place, Refused> {
         let mut visible = lock(&self.state.visible);
         let Plan { op, bounds, rest } = match plan(&visible) {
             Ok(plan) => plan,
@@ -67,19 +78,139 @@ impl Group {
         };
         let group = Some(Arc::clone(&self.state));
         let queue = &self.shared.queue;
-        let ticket = queue.push(group, op, bounds, urgency, done, permit)?;
+        let place = queue.push(group, op, bounds, urgency, done, permit)?;
         visible.bounds = bounds;
-        apply(&mut visible, ticket, rest);
-        Ok(())
+        apply(&mut visible, place.ticket, rest);
+        Ok(place)
     }
 
-    async fn write_stable(
+    pub(crate) async fn submit_append(
+        &self,
+        entries: Vec<Entry>,
+        urgency: Urgency,
+        done: Completion,
+    ) -> Result<Place> {
+        let largest = entries
+            .iter()
+            .map(|entry| entry.payload.len())
+            .max()
+            .unwrap_or(0);
+        if let Err(error) = self.check_size("append", largest as u64) {
+            return Err(refuse(error.with_group(self.state.id), done));
+        }
+        let group = self.state.id;
+        self.submit(
+            memory_bytes(&entries),
+            urgency,
+            done,
+            move |visible| {
+                let bounds = visible.readable()?.bounds;
+                let Some(first) = entries.first().map(|entry| entry.index) else {
+                    return Ok(Plan {
+                        op: None,
+                        bounds,
+                        rest: entries,
+                    });
+                };
+                contiguous(&entries)?;
+                Ok(Plan {
+                    bounds: bounds.append(first, entries.len() as u64)?,
+                    // The tail shares the payloads; only the small entry headers are cloned.
+                    op: Some(Op::Append {
+                        group,
+                        entries: entries.clone(),
+                    }),
+                    rest: entries,
+                })
+            },
+            |visible, ticket, entries| visible.tail.append(ticket, entries),
+        )
+        .await
+    }
+
+    pub(crate) async fn submit_truncate(
+        &self,
+        from: u64,
+        urgency: Urgency,
+        done: Completion,
+    ) -> Result<Place> {
+        let group = self.state.id;
+        self.submit(
+            ENTRY_OVERHEAD,
+            urgency,
+            done,
+            move |visible| {
+                let before = visible.readable()?.bounds;
+                let bounds = before.truncate(from)?;
+                let cuts = bounds != before;
+                Ok(Plan {
+                    op: cuts.then_some(Op::Truncate { group, from }),
+                    bounds,
+                    rest: cuts,
+                })
+            },
+            |visible, _, cuts| {
+                if cuts {
+                    visible.tail.truncate(from);
+                    visible.rewrites += 1;
+                }
+            },
+        )
+        .await
+    }
+
+    pub(crate) async fn submit_purge(
+        &self,
+        up_to: u64,
+        id: Bytes,
+        urgency: Urgency,
+        done: Completion,
+    ) -> Result<Place> {
+        let group = self.state.id;
+        let checked = if up_to > MAX_INDEX {
+            Err(
+                Error::new(ErrorKind::TooLarge, "purge").with_advice(format!(
+                    "index {up_to} is past the highest index, {MAX_INDEX}"
+                )),
+            )
+        } else {
+            self.check_size("purge", id.len() as u64)
+        };
+        if let Err(error) = checked {
+            return Err(refuse(error.with_group(group), done));
+        }
+        self.submit(
+            id.len() as u64 + ENTRY_OVERHEAD,
+            urgency,
+            done,
+            move |visible| {
+                let before = visible.readable()?.bounds;
+                let bounds = before.purge(up_to);
+                let moved = (bounds != before).then_some(id);
+                Ok(Plan {
+                    op: moved.clone().map(|id| Op::Purge { group, up_to, id }),
+                    bounds,
+                    rest: moved,
+                })
+            },
+            |visible, ticket, moved| {
+                if let Some(id) = moved {
+                    visible.tail.purge(up_to);
+                    let id = (ticket, Some(id));
+                    visible.stable.insert(StableKey::PURGED, id);
+                }
+            },
+        )
+        .await
+    }
+
+    pub(crate) async fn submit_put(
         &self,
         key: &StableKey,
         value: Option<Bytes>,
         urgency: Urgency,
         done: Completion,
-    ) -> Result<()> {
+    ) -> Result<Place> {
         let size = value.as_ref().map_or(0, Bytes::len) as u64;
         let checked = if *key == StableKey::PURGED {
             Err(Error::new(ErrorKind::Config, "put")
@@ -160,42 +291,8 @@ impl LogStore for Group {
     }
 
     async fn append(&self, entries: Vec<Entry>, done: Completion) -> Result<()> {
-        let largest = entries
-            .iter()
-            .map(|entry| entry.payload.len())
-            .max()
-            .unwrap_or(0);
-        if let Err(error) = self.check_size("append", largest as u64) {
-            return Err(refuse(error.with_group(self.state.id), done));
-        }
-        let group = self.state.id;
-        self.submit(
-            memory_bytes(&entries),
-            Urgency::Durable,
-            done,
-            move |visible| {
-                let bounds = visible.readable()?.bounds;
-                let Some(first) = entries.first().map(|entry| entry.index) else {
-                    return Ok(Plan {
-                        op: None,
-                        bounds,
-                        rest: entries,
-                    });
-                };
-                contiguous(&entries)?;
-                Ok(Plan {
-                    bounds: bounds.append(first, entries.len() as u64)?,
-                    // The tail shares the payloads; only the small entry headers are cloned.
-                    op: Some(Op::Append {
-                        group,
-                        entries: entries.clone(),
-                    }),
-                    rest: entries,
-                })
-            },
-            |visible, ticket, entries| visible.tail.append(ticket, entries),
-        )
-        .await
+        self.submit_append(entries, Urgency::Durable, done).await?;
+        Ok(())
     }
 
     async fn read(&self, range: IndexRange, max_bytes: u64) -> Result<Vec<Entry>> {
@@ -221,68 +318,13 @@ impl LogStore for Group {
     }
 
     async fn truncate(&self, from: u64, done: Completion) -> Result<()> {
-        let group = self.state.id;
-        self.submit(
-            ENTRY_OVERHEAD,
-            Urgency::Durable,
-            done,
-            move |visible| {
-                let before = visible.readable()?.bounds;
-                let bounds = before.truncate(from)?;
-                let cuts = bounds != before;
-                Ok(Plan {
-                    op: cuts.then_some(Op::Truncate { group, from }),
-                    bounds,
-                    rest: cuts,
-                })
-            },
-            |visible, _, cuts| {
-                if cuts {
-                    visible.tail.truncate(from);
-                    visible.rewrites += 1;
-                }
-            },
-        )
-        .await
+        self.submit_truncate(from, Urgency::Durable, done).await?;
+        Ok(())
     }
 
     async fn purge(&self, up_to: u64, id: Bytes, done: Completion) -> Result<()> {
-        let group = self.state.id;
-        let checked = if up_to > MAX_INDEX {
-            Err(
-                Error::new(ErrorKind::TooLarge, "purge").with_advice(format!(
-                    "index {up_to} is past the highest index, {MAX_INDEX}"
-                )),
-            )
-        } else {
-            self.check_size("purge", id.len() as u64)
-        };
-        if let Err(error) = checked {
-            return Err(refuse(error.with_group(group), done));
-        }
-        self.submit(
-            id.len() as u64 + ENTRY_OVERHEAD,
-            Urgency::Durable,
-            done,
-            move |visible| {
-                let before = visible.readable()?.bounds;
-                let bounds = before.purge(up_to);
-                let moved = (bounds != before).then_some(id);
-                Ok(Plan {
-                    op: moved.clone().map(|id| Op::Purge { group, up_to, id }),
-                    bounds,
-                    rest: moved,
-                })
-            },
-            |visible, ticket, moved| {
-                if let Some(id) = moved {
-                    visible.tail.purge(up_to);
-                    let id = (ticket, Some(id));
-                    visible.stable.insert(StableKey::PURGED, id);
-                }
-            },
-        )
-        .await
+        self.submit_purge(up_to, id, Urgency::Durable, done).await?;
+        Ok(())
     }
 }
 
@@ -301,12 +343,14 @@ impl StableStore for Group {
     }
 
     async fn put(&self, key: &StableKey, value: Option<Bytes>, done: Completion) -> Result<()> {
-        self.write_stable(key, value, Urgency::Durable, done).await
+        self.submit_put(key, value, Urgency::Durable, done).await?;
+        Ok(())
     }
 
     async fn put_lazy(&self, key: &StableKey, value: Option<Bytes>) -> Result<()> {
-        self.write_stable(key, value, Urgency::Lazy, Completion::ignore())
-            .await
+        self.submit_put(key, value, Urgency::Lazy, Completion::ignore())
+            .await?;
+        Ok(())
     }
 }
 

@@ -1,5 +1,5 @@
-//! One writer thread that turns any [`Backend`](raft_logstore_core::Backend) into a [`Store`]: many
-//! groups, group commit, ordered completions, a tail in memory, and the commit watermark.
+//! Turns any [`Backend`](raft_logstore_core::Backend) into a [`Store`]: many groups, group commit by one thread at a
+//! time, ordered completions, a tail in memory, and the commit watermark.
 //!
 //! ```
 //! use raft_logstore_core::{Entry, GroupId, LogStoreExt, MemoryBackend};
@@ -19,15 +19,17 @@
 //! 1. The caller waits for room in the `queue` if it is full (the only wait).
 //! 2. Under the group's lock the write is checked, queued, and made visible in the group's
 //!    `tail`. Queue order is visible order.
-//! 3. The `writer` takes everything that waits, makes one
-//!    [`Batch`](raft_logstore_core::Batch) of it and commits it: one sync for all of them. There is
-//!    no timer; a batch grows while the sync before it is under way.
+//! 3. The `writer`'s thread, or a caller that blocks ([`BlockingGroup`]), takes the `committer`; that takes everything
+//!    that waits, makes one [`Batch`](raft_logstore_core::Batch) of it and commits it: one sync for all of them. There
+//!    is no timer; a batch grows while the sync before it is under way.
 //! 4. The `watermark` is recorded, the tail is told what is durable, and the completions fire in queue
 //!    order.
 //!
-//! No lock is held across a commit or a read of the disk. Nothing here needs an async runtime, and
+//! No lock that a caller waits for is held across a commit or a read of the disk. Nothing here needs an async runtime, and
 //! nothing blocks one: reads that miss the tail run on the store's reader threads (`readers`).
 
+mod blocking;
+mod committer;
 mod config;
 mod directory;
 mod evictor;
@@ -35,6 +37,7 @@ mod group;
 mod inspection;
 mod linger;
 mod panics;
+mod progress;
 mod queue;
 mod readers;
 mod stats;
@@ -44,6 +47,7 @@ mod tail;
 mod watermark;
 mod writer;
 
+pub use blocking::{BlockingGroup, Submitted};
 pub use config::StoreConfig;
 pub use group::Group;
 pub use inspection::Inspection;

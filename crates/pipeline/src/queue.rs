@@ -1,4 +1,4 @@
-//! The hand-off between callers and the writer thread.
+//! The hand-off between callers and whoever commits.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -8,6 +8,7 @@ use futures_channel::oneshot;
 use raft_logstore_core::{Bounds, Completion, Error, ErrorKind, Op, Result};
 
 use crate::group::GroupState;
+use crate::progress::{Place, Progress};
 use crate::stats::Counters;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, lock, thread};
 
@@ -24,6 +25,9 @@ const CROWD: usize = 64;
 /// thing after the other comes back sooner, and would find the writer busy.
 const QUIET: Duration = Duration::from_millis(1);
 
+/// Under load that never pauses, background work still gets a slice after this many commits.
+const COMMITS_PER_SLICE: u64 = 256;
+
 /// One accepted write on its way to the disk.
 pub(crate) struct Request {
     /// Its place in the queue.
@@ -36,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) bounds: Bounds,
     /// Fires when everything up to this request is durable.
     pub(crate) done: Completion,
+    /// Whether somebody waits for its commit, and who.
+    pub(crate) urgency: Urgency,
     /// The room it takes in the queue, in bytes, until it [leaves](Queue::leave).
     room: u64,
 }
@@ -45,7 +51,9 @@ pub(crate) struct Request {
 pub(crate) enum Urgency {
     /// Wakes the writer.
     Durable,
-    /// Rides along with the next request that does.
+    /// A thread is about to wait for it, and commits it itself unless somebody else is committing.
+    Awaited,
+    /// Rides along with the next request that is not lazy.
     Lazy,
 }
 
@@ -56,6 +64,8 @@ pub(crate) struct Queue {
     counters: Arc<Counters>,
     on_backpressure: Option<Arc<dyn Fn(u64) + Send + Sync>>,
     inner: Mutex<Inner>,
+    /// How far the requests have come.
+    pub(crate) progress: Progress,
     /// A request waits that asks for a commit. Changed under the lock, and looked at without it by [`Self::linger`].
     urgent: AtomicBool,
     work: Condvar,
@@ -66,6 +76,12 @@ struct Inner {
     /// The writer waits to be woken, and nobody has woken it.
     sleeps: bool,
     last_ticket: Ticket,
+    /// How often requests were taken for a commit.
+    takes: u64,
+    /// There may be work in the background.
+    idle_work: bool,
+    /// How often requests had been taken when such work had its last turn.
+    takes_before_slice: u64,
     /// Bytes reserved by callers, waiting, or in commit.
     bytes: u64,
     /// Callers waiting for room, first come first served.
@@ -87,10 +103,10 @@ enum Phase {
 
 /// What the writer should do next.
 pub(crate) enum Work {
-    /// Commit the requests taken.
+    /// Commit what waits.
     Commit,
-    /// Nothing waits: do background work.
-    Idle,
+    /// Do background work: nothing waits, or it has had no turn for long.
+    Maintain,
     /// Nothing waits and nothing more will come.
     Close,
 }
@@ -105,6 +121,10 @@ impl Queue {
             requests: VecDeque::new(),
             sleeps: false,
             last_ticket: 0,
+            takes: 0,
+            // A store may have been closed with purged space still to be given back.
+            idle_work: true,
+            takes_before_slice: 0,
             bytes: 0,
             waiting: VecDeque::new(),
             crowded: CROWD,
@@ -116,6 +136,7 @@ impl Queue {
             counters,
             on_backpressure,
             inner: Mutex::new(inner),
+            progress: Progress::default(),
             urgent: AtomicBool::new(false),
             work: Condvar::new(),
         }
@@ -171,7 +192,7 @@ impl Queue {
         }
     }
 
-    /// Queues a write that was checked under its group's lock, and returns its ticket. Called with
+    /// Queues a write that was checked under its group's lock, and returns its place. Called with
     /// that lock held, so that queue order is the order in which the group changes.
     pub(crate) fn push(
         &self,
@@ -181,7 +202,7 @@ impl Queue {
         urgency: Urgency,
         done: Completion,
         mut permit: Permit,
-    ) -> Result<Ticket, Refused> {
+    ) -> Result<Place, Refused> {
         let mut inner = lock(&self.inner);
         if let Err(error) = inner.accepts_writes() {
             drop(inner);
@@ -196,14 +217,20 @@ impl Queue {
             op,
             bounds,
             done,
+            urgency,
             room: mem::take(&mut permit.bytes),
         });
-        // A lazy request must not hold room that somebody waits for.
-        let wanted = urgency == Urgency::Durable || !inner.waiting.is_empty();
-        if wanted {
-            self.urge(&mut inner);
+        match urgency {
+            // Neither must hold room that somebody waits for.
+            Urgency::Awaited | Urgency::Lazy if !inner.waiting.is_empty() => self.urge(&mut inner),
+            Urgency::Durable => self.urge(&mut inner),
+            Urgency::Awaited => self.urgent.store(true, Ordering::Relaxed),
+            Urgency::Lazy => {}
         }
-        Ok(ticket)
+        Ok(Place {
+            ticket,
+            commit: inner.takes + 1,
+        })
     }
 
     /// Asks for a commit.
@@ -219,40 +246,41 @@ impl Queue {
         }
     }
 
-    /// Moves the requests of the next commit into `taken`: all that wait, up to `batch_bytes`, at
-    /// least one. Blocks while nothing waits; if `idle_work` is left to do, until nothing has come for [`QUIET`].
-    pub(crate) fn take(&self, taken: &mut Vec<Request>, batch_bytes: u64, idle_work: bool) -> Work {
+    /// Wakes the writer if something waits for it: what was queued while another thread committed.
+    pub(crate) fn nudge(&self) {
+        let mut inner = lock(&self.inner);
+        if self.urgent.load(Ordering::Relaxed) || inner.owes_slice() {
+            self.wake(&mut inner);
+        }
+    }
+
+    /// Blocks until there is something to do: a request that asks for a commit, or background work and nothing
+    /// committed for [`QUIET`], or the end. For the writer thread alone.
+    pub(crate) fn next(&self) -> Work {
         let mut inner = lock(&self.inner);
         let mut is_quiet = false;
         loop {
-            let closing = !matches!(inner.phase, Phase::Open);
-            if self.urgent.load(Ordering::Relaxed) || (closing && !inner.requests.is_empty()) {
-                let mut bytes = 0;
-                while let Some(request) = inner.requests.front() {
-                    bytes += request.room;
-                    if bytes > batch_bytes && !taken.is_empty() {
-                        break;
-                    }
-                    taken.extend(inner.requests.pop_front());
-                }
-                let more = !inner.requests.is_empty();
-                self.urgent.store(more, Ordering::Relaxed);
+            if inner.owes_slice() {
+                return Work::Maintain;
+            }
+            if self.has_work(&inner) {
                 return Work::Commit;
             }
             let until_quiet = match inner.phase {
                 Phase::Closing | Phase::Closed => return Work::Close,
-                Phase::Open if idle_work && is_quiet => return Work::Idle,
-                Phase::Open => idle_work,
+                Phase::Open if inner.idle_work && is_quiet => return Work::Maintain,
+                Phase::Open => inner.idle_work,
                 Phase::Poisoned(_) => false,
             };
             inner.sleeps = true;
+            let takes = inner.takes;
             if until_quiet {
                 let (woken, waited) = self
                     .work
                     .wait_timeout(inner, QUIET)
                     .unwrap_or_else(|poison| poison.into_inner());
                 inner = woken;
-                is_quiet = waited.timed_out();
+                is_quiet = waited.timed_out() && inner.takes == takes;
             } else {
                 inner = self
                     .work
@@ -261,6 +289,52 @@ impl Queue {
             }
             inner.sleeps = false;
         }
+    }
+
+    /// Moves the requests of the next commit into `taken`, if any asks for one: all that wait, up to `batch_bytes`,
+    /// at least one. Returns the number of the commit.
+    pub(crate) fn take(&self, taken: &mut Vec<Request>, batch_bytes: u64) -> Option<u64> {
+        let mut inner = lock(&self.inner);
+        if !self.has_work(&inner) {
+            return None;
+        }
+        let mut bytes = 0;
+        while let Some(request) = inner.requests.front() {
+            bytes += request.room;
+            if bytes > batch_bytes && !taken.is_empty() {
+                break;
+            }
+            taken.extend(inner.requests.pop_front());
+        }
+        let left_some = !inner.requests.is_empty();
+        self.urgent.store(left_some, Ordering::Relaxed);
+        inner.takes += 1;
+        Some(inner.takes)
+    }
+
+    fn has_work(&self, inner: &Inner) -> bool {
+        let closing = !matches!(inner.phase, Phase::Open);
+        self.urgent.load(Ordering::Relaxed) || (closing && !inner.requests.is_empty())
+    }
+
+    /// Whether background work has had no turn for long.
+    pub(crate) fn owes_slice(&self) -> bool {
+        lock(&self.inner).owes_slice()
+    }
+
+    /// Says that a commit has left work to do in the background.
+    pub(crate) fn has_idle_work(&self) {
+        let mut inner = lock(&self.inner);
+        if !mem::replace(&mut inner.idle_work, true) {
+            self.wake(&mut inner);
+        }
+    }
+
+    /// Says that background work has had a turn, and whether there is more.
+    pub(crate) fn maintained(&self, more: bool) {
+        let mut inner = lock(&self.inner);
+        inner.idle_work = more;
+        inner.takes_before_slice = inner.takes;
     }
 
     /// Looks for a request that asks for a commit, without sleeping, until it has given its core away `yields`
@@ -288,6 +362,7 @@ impl Queue {
             };
         }
         inner.was_poisoned = true;
+        inner.idle_work = false;
         self.urgent.store(false, Ordering::Relaxed);
         let requests = mem::take(&mut inner.requests);
         inner.bytes -= room(&requests);
@@ -318,6 +393,7 @@ impl Queue {
     /// Says that the writer is gone.
     pub(crate) fn closed(&self) {
         lock(&self.inner).phase = Phase::Closed;
+        self.progress.end(closed(), Ticket::MAX);
     }
 
     /// Whether reads are still answered.
@@ -398,6 +474,10 @@ impl Inner {
             self.waiting.retain(|(_, sender)| !sender.is_canceled());
             self.crowded = (2 * self.waiting.len()).max(CROWD);
         }
+    }
+
+    fn owes_slice(&self) -> bool {
+        self.idle_work && self.takes - self.takes_before_slice >= COMMITS_PER_SLICE
     }
 
     fn accepts_writes(&self) -> Result<()> {

@@ -8,24 +8,23 @@ use raft_logstore_core::{
     Backend, BackendConfig, Bounds, Completion, Error, ErrorKind, GroupId, Result,
 };
 
+use crate::committer::Committer;
 use crate::config::StoreConfig;
 use crate::directory::{Directory, Opened};
-use crate::evictor::Evictor;
 use crate::group::{Group, GroupState};
-use crate::linger::Linger;
 use crate::panics::contain;
 use crate::queue::{Queue, Refused, Urgency};
 use crate::readers::Readers;
 use crate::stats::{Counters, StoreStats};
 use crate::sync::{Arc, Mutex, lock, thread};
 use crate::watermark::Watermark;
-use crate::writer::Writer;
+use crate::writer::{self, Desk};
 
 /// A durable store for the logs and stable keys of many Raft groups.
 ///
-/// Cheap to clone; all clones and all [`Group`] handles are the same store. One writer thread
-/// commits what all groups have waiting in one sync. See [`LogStore`](raft_logstore_core::LogStore)
-/// for what each write guarantees.
+/// Cheap to clone; all clones and all [`Group`] handles are the same store. What all groups have waiting is committed
+/// in one sync, by the store's own thread or by a caller that [blocks](Group::blocking). See
+/// [`LogStore`](raft_logstore_core::LogStore) for what each write guarantees.
 ///
 /// # Closing
 ///
@@ -43,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) readers: Arc<Readers>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) max_entry_bytes: u64,
+    pub(crate) desk: Arc<Desk>,
     groups: Arc<Groups>,
     closing: Arc<Mutex<Closing>>,
 }
@@ -145,6 +145,7 @@ impl Store {
             readers: Arc::new(Readers::new()),
             counters,
             max_entry_bytes: config.max_entry_bytes,
+            desk: Arc::default(),
             groups: Arc::default(),
             closing: Arc::default(),
         });
@@ -153,6 +154,7 @@ impl Store {
             queue: Arc::clone(&shared.queue),
             readers: Arc::clone(&shared.readers),
             counters: Arc::clone(&shared.counters),
+            desk: Arc::clone(&shared.desk),
             groups: Arc::clone(&shared.groups),
             closing: Arc::clone(&shared.closing),
             config,
@@ -320,6 +322,7 @@ struct Life {
     queue: Arc<Queue>,
     readers: Arc<Readers>,
     counters: Arc<Counters>,
+    desk: Arc<Desk>,
     groups: Arc<Groups>,
     closing: Arc<Mutex<Closing>>,
     config: StoreConfig,
@@ -355,26 +358,25 @@ impl Life {
                 return;
             }
         };
-        let writer = Writer {
-            queue: Arc::clone(&self.queue),
-            backend: Arc::clone(&backend),
+        *lock(&self.desk) = Some(Committer::new(
+            Arc::clone(&self.queue),
+            Arc::clone(&backend),
             watermark,
             sequence,
-            groups: Arc::clone(&self.groups),
-            evictor: Evictor::new(self.config.cache_bytes),
-            counters: Arc::clone(&self.counters),
-            batch_bytes: self.config.batch_bytes,
-            linger: Linger::default(),
-        };
+            Arc::clone(&self.groups),
+            Arc::clone(&self.counters),
+            &self.config,
+        ));
         // A caller that stopped waiting has dropped its handles, which closes the queue.
         drop(ready.send(Ok(())));
         let ended = contain("write", || {
-            writer.run();
+            writer::run(&self.queue, &self.desk);
             Ok(())
         });
         if let Err(panic) = ended {
             tracing::error!("the writer thread ended early: {panic}");
             drop(self.queue.poison(panic));
+            *lock(&self.desk) = None;
         }
 
         let poisoned = self.queue.was_poisoned();

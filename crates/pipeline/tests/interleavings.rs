@@ -7,6 +7,10 @@
 // Each source file is used whole; a scenario needs only some of it.
 #![allow(dead_code, unused_imports, unreachable_pub, missing_docs)]
 
+#[path = "../src/blocking.rs"]
+mod blocking;
+#[path = "../src/committer.rs"]
+mod committer;
 #[path = "../src/config.rs"]
 mod config;
 #[path = "../src/directory.rs"]
@@ -19,6 +23,8 @@ mod group;
 mod linger;
 #[path = "../src/panics.rs"]
 mod panics;
+#[path = "../src/progress.rs"]
+mod progress;
 #[path = "../src/queue.rs"]
 mod queue;
 #[path = "../src/readers.rs"]
@@ -36,8 +42,9 @@ mod writer;
 
 /// What `src/sync.rs` names, under shuttle's control.
 mod sync {
-    pub(crate) use std::sync::{Arc, PoisonError};
+    pub(crate) use std::sync::{Arc, PoisonError, TryLockError};
 
+    pub(crate) use shuttle::future::block_on;
     pub(crate) use shuttle::sync::atomic::{AtomicBool, Ordering};
     pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use shuttle::thread;
@@ -45,8 +52,17 @@ mod sync {
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        match mutex.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poison)) => Some(poison.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
 }
 
+pub use blocking::{BlockingGroup, Submitted};
 pub use config::StoreConfig;
 pub use group::Group;
 pub use stats::StoreStats;
@@ -364,5 +380,164 @@ fn a_dropped_group_is_gone_for_every_reader_at_once() {
         dropping.join().unwrap();
         assert_eq!(block_on(store.groups()).unwrap(), []);
         block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
+fn threads_that_block_and_callers_that_do_not_share_one_queue() {
+    explore(|| {
+        let memory = MemoryBackend::new();
+        let store = store_over(memory.clone(), one_reader());
+        let mut threads: Vec<_> = (1..=2)
+            .map(|id| {
+                let (group, memory) = (store.group(GroupId(id)).blocking(), memory.clone());
+                thread::spawn(move || {
+                    for index in 1..=2 {
+                        // The later write is waited for; then both are durable.
+                        let vote = Some(Bytes::from(index.to_string()));
+                        let put = group.put(&StableKey::VOTE, vote.clone()).unwrap();
+                        group.append(entry(index, b"x")).unwrap().wait().unwrap();
+                        assert_eq!(memory.bounds(GroupId(id)).unwrap().last(), Some(index));
+                        assert_eq!(memory.get(GroupId(id), &StableKey::VOTE).unwrap(), vote);
+                        put.wait().unwrap();
+                    }
+                })
+            })
+            .collect();
+        let group = store.group(GroupId(3));
+        threads.push(thread::spawn(move || {
+            for index in 1..=2 {
+                block_on(group.append_durable(entry(index, b"x"))).unwrap();
+                assert_eq!(memory.bounds(group.id()).unwrap().last(), Some(index));
+            }
+        }));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
+fn threads_that_block_are_woken_also_when_a_commit_has_no_room_for_all() {
+    explore(|| {
+        let config = StoreConfig {
+            // One request fills it.
+            batch_bytes: 64 << 10,
+            ..one_reader()
+        };
+        let memory = MemoryBackend::new();
+        let store = store_over(memory.clone(), config);
+        let threads: Vec<_> = (1..=3)
+            .map(|id| {
+                let (group, memory) = (store.group(GroupId(id)), memory.clone());
+                thread::spawn(move || {
+                    let entries = vec![Entry::new(1, vec![0; 64 << 10])];
+                    let submitted = group.blocking().append(entries).unwrap();
+                    submitted.wait().unwrap();
+                    assert_eq!(memory.bounds(group.id()).unwrap().last(), Some(1));
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
+fn one_thread_that_blocks_waits_for_many_writes_in_any_order() {
+    explore(|| {
+        let config = StoreConfig {
+            // One request fills it.
+            batch_bytes: 64 << 10,
+            ..one_reader()
+        };
+        let store = store_over(MemoryBackend::new(), config);
+        let group = store.group(GroupId(1)).blocking();
+        let append = |index| {
+            group
+                .append(vec![Entry::new(index, vec![0; 64 << 10])])
+                .unwrap()
+        };
+        let [first, second, third] = [1, 2, 3].map(append);
+        second.wait().unwrap();
+        third.wait().unwrap();
+        first.wait().unwrap();
+        block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
+fn a_write_that_nobody_waits_for_any_more_is_written_all_the_same() {
+    explore(|| {
+        let memory = MemoryBackend::new();
+        let store = store_over(memory.clone(), one_reader());
+        let dropped = store.group(GroupId(1)).blocking().append(entry(1, b"x"));
+        drop(dropped.unwrap());
+        while memory.bounds(GroupId(1)).unwrap().last().is_none() {
+            thread::yield_now();
+        }
+        block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
+fn a_thread_that_blocks_is_told_of_the_failure_and_of_the_close() {
+    explore(|| {
+        let failing = Failing {
+            memory: MemoryBackend::new(),
+            nth: 2,
+        };
+        let store = store_over(failing, one_reader());
+        let write = |id: u64| {
+            let group = store.group(GroupId(id)).blocking();
+            move || group.append(entry(1, b"x")).and_then(Submitted::wait)
+        };
+        write(1)().unwrap();
+        // Two race into the failure. The one whose commit it was is told the cause, the other one the same or that it
+        // came too late.
+        let other = thread::spawn(write(2));
+        let kinds = [write(3)(), other.join().unwrap()].map(|outcome| outcome.unwrap_err().kind());
+        assert!(kinds.contains(&ErrorKind::Io), "{kinds:?}");
+        for kind in kinds {
+            assert!(
+                matches!(kind, ErrorKind::Io | ErrorKind::Poisoned),
+                "{kind:?}"
+            );
+        }
+
+        let late = store.group(GroupId(1)).blocking();
+        block_on(store.close()).unwrap();
+        assert_eq!(
+            late.append(entry(2, b"x")).unwrap_err().kind(),
+            ErrorKind::Closed
+        );
+    });
+}
+
+#[test]
+fn a_close_races_with_a_thread_that_blocks_and_it_is_told_the_truth() {
+    explore(|| {
+        let memory = MemoryBackend::new();
+        let store = store_over(memory.clone(), one_reader());
+        let group = store.group(GroupId(1)).blocking();
+        let writer = thread::spawn(move || match group.append(entry(1, b"x")) {
+            Ok(submitted) => {
+                submitted.wait().expect("what close accepts, it writes");
+                true
+            }
+            Err(refused) => {
+                assert_eq!(refused.kind(), ErrorKind::Closed);
+                false
+            }
+        });
+        block_on(store.close()).unwrap();
+        let acknowledged = writer.join().unwrap();
+        assert_eq!(
+            acknowledged,
+            memory.bounds(GroupId(1)).unwrap().last() == Some(1)
+        );
     });
 }

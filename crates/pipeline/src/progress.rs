@@ -1,0 +1,103 @@
+use raft_logstore_core::{Error, Result};
+
+use crate::queue::{Ticket, poisoned};
+use crate::sync::{Condvar, Mutex, lock};
+
+/// How far the requests of a store have come, for the threads that wait for theirs.
+///
+/// One call to the kernel wakes all whose requests went into the same commit, and nobody else: those queued during a
+/// commit wait for the next, at the other of the two conditions.
+#[derive(Default)]
+pub(crate) struct Progress {
+    state: Mutex<State>,
+    turned: [Condvar; 2],
+}
+
+/// A request's place in the queue.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) ticket: Ticket,
+    /// The number of the commit that it goes into, unless that is full; then it is a later one.
+    pub(crate) commit: u64,
+}
+
+#[derive(Default)]
+struct State {
+    /// The number of the last commit.
+    commit: u64,
+    /// Every request up to this ticket is durable.
+    durable: Ticket,
+    end: Option<End>,
+    /// How many wait at each condition.
+    waiting: [usize; 2],
+}
+
+/// Why no further request becomes durable.
+struct End {
+    cause: Error,
+    /// The last ticket that failed of this cause, and not because it came too late.
+    failed: Ticket,
+}
+
+impl Progress {
+    /// Commit `number` is durable, and with it every request up to `ticket`.
+    pub(crate) fn advance(&self, number: u64, ticket: Ticket) {
+        let mut state = lock(&self.state);
+        state.commit = number;
+        state.durable = ticket;
+        let turned = parity(number);
+        if state.waiting[turned] > 0 {
+            drop(state);
+            self.turned[turned].notify_all();
+        }
+    }
+
+    /// No further request becomes durable; those up to `failed` because of `cause`. The first end is final.
+    pub(crate) fn end(&self, cause: Error, failed: Ticket) {
+        lock(&self.state).end.get_or_insert(End { cause, failed });
+        for turned in &self.turned {
+            turned.notify_all();
+        }
+    }
+
+    /// What has become of a request; `None` while that is open.
+    pub(crate) fn outcome(&self, ticket: Ticket) -> Option<Result<()>> {
+        lock(&self.state).outcome(ticket)
+    }
+
+    /// Blocks until a request is durable or has failed.
+    pub(crate) fn wait(&self, place: Place) -> Result<()> {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(outcome) = state.outcome(place.ticket) {
+                return outcome;
+            }
+            // It goes into the commit it was queued for or, when that was full, into one after it.
+            let turned = parity(place.commit.max(state.commit + 1));
+            state.waiting[turned] += 1;
+            state = self.turned[turned]
+                .wait(state)
+                .unwrap_or_else(|poison| poison.into_inner());
+            state.waiting[turned] -= 1;
+        }
+    }
+}
+
+impl State {
+    fn outcome(&self, ticket: Ticket) -> Option<Result<()>> {
+        if ticket <= self.durable {
+            return Some(Ok(()));
+        }
+        self.end.as_ref().map(|End { cause, failed }| {
+            Err(if ticket <= *failed {
+                cause.clone()
+            } else {
+                poisoned(cause)
+            })
+        })
+    }
+}
+
+fn parity(commit: u64) -> usize {
+    usize::from(commit % 2 == 1)
+}
