@@ -104,6 +104,7 @@ impl BlockingGroup {
     fn submit(&self, write: impl Future<Output = Result<Place>>) -> Result<Submitted> {
         Ok(Submitted {
             place: finish(write)?,
+            needs_nudge: true,
             shared: Arc::clone(self.group.shared()),
         })
     }
@@ -116,6 +117,9 @@ impl BlockingGroup {
 pub struct Submitted {
     shared: Arc<Shared>,
     place: Place,
+    /// Whether the writer thread may have to be woken when this goes: for this write, or for those that came while this
+    /// thread committed and found the desk taken.
+    needs_nudge: bool,
 }
 
 impl Submitted {
@@ -126,28 +130,30 @@ impl Submitted {
     ///
     /// Those of the failed commit; [`Poisoned`](raft_logstore_core::ErrorKind::Poisoned) when an earlier one failed;
     /// [`Closed`](raft_logstore_core::ErrorKind::Closed).
-    pub fn wait(self) -> Result<()> {
+    pub fn wait(mut self) -> Result<()> {
         let Shared { queue, desk, .. } = &*self.shared;
-        loop {
-            if let Some(outcome) = queue.progress.outcome(self.place.ticket) {
-                return outcome;
-            }
-            // A commit that was full may have left this write to the next.
+        while !queue.progress.is_durable(self.place.ticket) {
             let committed = try_lock(desk).is_some_and(|mut desk| {
                 let committer = desk.as_mut();
                 committer.is_some_and(|committer| committer.commit().is_some())
             });
             if !committed {
-                return queue.progress.wait(self.place);
+                let outcome = queue.progress.wait(self.place);
+                // Whoever committed sees to what has come since.
+                self.needs_nudge = false;
+                return outcome;
             }
+            // A commit that was full may have left this write to the next.
         }
+        Ok(())
     }
 }
 
 impl Drop for Submitted {
     fn drop(&mut self) {
-        // Whoever came while this thread committed found the desk taken, and waits.
-        self.shared.queue.nudge();
+        if self.needs_nudge {
+            self.shared.queue.nudge();
+        }
     }
 }
 

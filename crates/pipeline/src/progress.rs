@@ -1,7 +1,7 @@
 use raft_logstore_core::{Error, Result};
 
 use crate::queue::{Ticket, poisoned};
-use crate::sync::{Condvar, Mutex, lock};
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, lock};
 
 /// How far the requests of a store have come, for the threads that wait for theirs.
 ///
@@ -9,6 +9,9 @@ use crate::sync::{Condvar, Mutex, lock};
 /// commit wait for the next, at the other of the two conditions.
 #[derive(Default)]
 pub(crate) struct Progress {
+    /// Every request up to this ticket is durable. Changed under the lock, and looked at without it where there may be
+    /// no need to wait.
+    durable: AtomicU64,
     state: Mutex<State>,
     turned: [Condvar; 2],
 }
@@ -25,8 +28,6 @@ pub(crate) struct Place {
 struct State {
     /// The number of the last commit.
     commit: u64,
-    /// Every request up to this ticket is durable.
-    durable: Ticket,
     end: Option<End>,
     /// How many wait at each condition.
     waiting: [usize; 2],
@@ -44,7 +45,7 @@ impl Progress {
     pub(crate) fn advance(&self, number: u64, ticket: Ticket) {
         let mut state = lock(&self.state);
         state.commit = number;
-        state.durable = ticket;
+        self.durable.store(ticket, Ordering::Release);
         let turned = parity(number);
         if state.waiting[turned] > 0 {
             drop(state);
@@ -60,17 +61,20 @@ impl Progress {
         }
     }
 
-    /// What has become of a request; `None` while that is open.
-    pub(crate) fn outcome(&self, ticket: Ticket) -> Option<Result<()>> {
-        lock(&self.state).outcome(ticket)
+    /// Whether a request is durable.
+    pub(crate) fn is_durable(&self, ticket: Ticket) -> bool {
+        ticket <= self.durable.load(Ordering::Acquire)
     }
 
     /// Blocks until a request is durable or has failed.
     pub(crate) fn wait(&self, place: Place) -> Result<()> {
         let mut state = lock(&self.state);
         loop {
-            if let Some(outcome) = state.outcome(place.ticket) {
-                return outcome;
+            if self.is_durable(place.ticket) {
+                return Ok(());
+            }
+            if let Some(end) = &state.end {
+                return Err(end.error(place.ticket));
             }
             // It goes into the commit it was queued for or, when that was full, into one after it.
             let turned = parity(place.commit.max(state.commit + 1));
@@ -83,18 +87,13 @@ impl Progress {
     }
 }
 
-impl State {
-    fn outcome(&self, ticket: Ticket) -> Option<Result<()>> {
-        if ticket <= self.durable {
-            return Some(Ok(()));
+impl End {
+    fn error(&self, ticket: Ticket) -> Error {
+        if ticket <= self.failed {
+            self.cause.clone()
+        } else {
+            poisoned(&self.cause)
         }
-        self.end.as_ref().map(|End { cause, failed }| {
-            Err(if ticket <= *failed {
-                cause.clone()
-            } else {
-                poisoned(cause)
-            })
-        })
     }
 }
 

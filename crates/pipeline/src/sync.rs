@@ -1,7 +1,7 @@
 //! The synchronisation primitives of the crate, named once. `tests/interleavings.rs` compiles the
 //! same sources against primitives that explore every hand-off.
 
-pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 pub(crate) use std::thread;
 

@@ -45,7 +45,7 @@ mod sync {
     pub(crate) use std::sync::{Arc, PoisonError, TryLockError};
 
     pub(crate) use shuttle::future::block_on;
-    pub(crate) use shuttle::sync::atomic::{AtomicBool, Ordering};
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use shuttle::thread;
 
