@@ -85,7 +85,10 @@ impl Workload for Options {
                 all.push(Contender::new(ours.name, threads, groups, store));
             }
         }
-        let turns = take_turns(self.rounds.count, &mut all, |one| one.run(&self.rounds))?;
+        let payloads = Payloads::new(self.rounds.bytes);
+        let turns = take_turns(self.rounds.count, &mut all, |one| {
+            one.run(&self.rounds, &payloads)
+        })?;
         let rates: Vec<_> = turns
             .iter()
             .map(|turns| appends_per_second(turns))
@@ -144,7 +147,7 @@ impl Contender {
     }
 
     /// Appends for one turn.
-    fn run(&self, rounds: &Rounds) -> Result<Rate> {
+    fn run(&self, rounds: &Rounds, payloads: &Payloads) -> Result<Rate> {
         let before = self.store.stats();
         let stop = AtomicBool::new(false);
         let started = Instant::now();
@@ -153,7 +156,7 @@ impl Contender {
                 .map(|worker| {
                     let (log, stop) = (&self.logs[(worker % self.groups) as usize], &stop);
                     scope.spawn(move || -> Result<()> {
-                        let mut payloads = Payloads::new(rounds.bytes);
+                        let mut payloads = payloads.for_thread(worker);
                         while !stop.load(Ordering::Relaxed) {
                             log.append(payloads.next(rounds.bytes))?;
                         }

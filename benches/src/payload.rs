@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use raft_logstore::Entry;
 use rand::rngs::SmallRng;
@@ -7,8 +9,9 @@ use rand::{Rng, SeedableRng};
 ///
 /// As an adapter makes them, the payloads of one append are slices of one buffer, which no other append shares: else
 /// threads would contend for its count of owners.
+#[derive(Clone)]
 pub(crate) struct Payloads {
-    block: Vec<u8>,
+    block: Arc<[u8]>,
     at: usize,
 }
 
@@ -16,7 +19,16 @@ impl Payloads {
     pub(crate) fn new(largest: usize) -> Self {
         let mut block = vec![0; (largest * 2).max(1 << 20)];
         SmallRng::seed_from_u64(7).fill_bytes(&mut block);
+        let block = block.into();
         Self { block, at: 0 }
+    }
+
+    /// The same block for another thread, whose payloads begin elsewhere: with a block each, threads would find little of
+    /// theirs in the caches of the processor.
+    pub(crate) fn for_thread(&self, number: u64) -> Self {
+        let mut payloads = self.clone();
+        payloads.at = (number as usize * 65_537) % (self.block.len() / 2);
+        payloads
     }
 
     /// The next payload of `len` bytes.
