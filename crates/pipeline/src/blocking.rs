@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use raft_logstore_core::{Completion, Entry, Result, StableKey};
 
+use crate::committer::Committer;
 use crate::group::Group;
 use crate::progress::Place;
 use crate::queue::Urgency;
@@ -133,15 +134,19 @@ impl Submitted {
     pub fn wait(mut self) -> Result<()> {
         let Shared { queue, desk, .. } = &*self.shared;
         while !queue.progress.is_durable(self.place.ticket) {
-            let committed = try_lock(desk).is_some_and(|mut desk| {
-                let committer = desk.as_mut();
-                committer.is_some_and(|committer| committer.commit().is_some())
-            });
-            if !committed {
-                let outcome = queue.progress.wait(self.place);
-                // Whoever committed sees to what has come since.
+            let Some(mut desk) = try_lock(desk) else {
+                // Whoever is committing sees to this write, and to what has come since.
                 self.needs_nudge = false;
-                return outcome;
+                return queue.progress.wait(self.place);
+            };
+            // Between two threads that want it the desk goes to the one that is awake, so background work would never
+            // have its turn if this thread did not leave it.
+            let committer = desk.as_mut().filter(|_| !queue.owes_slice());
+            let committed = committer.and_then(Committer::commit).is_some();
+            drop(desk);
+            if !committed {
+                queue.nudge();
+                return queue.progress.wait(self.place);
             }
             // A commit that was full may have left this write to the next.
         }

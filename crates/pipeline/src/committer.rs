@@ -156,7 +156,7 @@ impl Committer {
         recorded?;
         // What frees memory comes when nobody waits for it any more.
         if self.batch.ops.iter().any(frees_space) {
-            self.queue.has_idle_work();
+            self.queue.note_idle_work();
         }
         self.batch.ops.clear();
         for (group, last, bytes) in self.durable.drain(..) {

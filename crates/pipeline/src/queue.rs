@@ -323,7 +323,7 @@ impl Queue {
     }
 
     /// Says that a commit has left work to do in the background.
-    pub(crate) fn has_idle_work(&self) {
+    pub(crate) fn note_idle_work(&self) {
         let mut inner = lock(&self.inner);
         if !mem::replace(&mut inner.idle_work, true) {
             self.wake(&mut inner);

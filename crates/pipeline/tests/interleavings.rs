@@ -102,10 +102,21 @@ fn entry(index: u64, payload: &'static [u8]) -> Vec<Entry> {
     vec![Entry::new(index, payload)]
 }
 
-/// Memory that fails every commit from the `nth` on.
+/// Memory that fails every commit from the `nth` on, and never runs out of work in the background.
 struct Failing {
     memory: MemoryBackend,
     nth: u64,
+    slices: Arc<AtomicU64>,
+}
+
+impl Failing {
+    fn from(nth: u64) -> Self {
+        Self {
+            memory: MemoryBackend::new(),
+            nth,
+            slices: Arc::default(),
+        }
+    }
 }
 
 impl Backend for Failing {
@@ -135,6 +146,10 @@ impl Backend for Failing {
             return Err(Error::new(ErrorKind::Io, "commit"));
         }
         self.memory.commit(batch)
+    }
+    fn maintain(&self) -> Result<bool> {
+        self.slices.fetch_add(1, Ordering::SeqCst);
+        Ok(true)
     }
     fn close(self: Box<Self>) -> Result<()> {
         Ok(())
@@ -230,13 +245,7 @@ fn the_last_handle_going_away_answers_everything() {
 #[test]
 fn a_failed_commit_answers_everybody_and_shows_what_is_durable() {
     explore(|| {
-        let store = store_over(
-            Failing {
-                memory: MemoryBackend::new(),
-                nth: 2,
-            },
-            one_reader(),
-        );
+        let store = store_over(Failing::from(2), one_reader());
         let group = store.group(GroupId(1));
         block_on(group.append_durable(entry(1, b"x"))).unwrap();
 
@@ -470,6 +479,21 @@ fn one_thread_that_blocks_waits_for_many_writes_in_any_order() {
 }
 
 #[test]
+fn a_thread_that_blocks_without_a_pause_leaves_turns_to_background_work() {
+    explore(|| {
+        let backend = Failing::from(u64::MAX);
+        let slices = Arc::clone(&backend.slices);
+        let store = store_over(backend, one_reader());
+        let group = store.group(GroupId(1)).blocking();
+        for index in 1..=600 {
+            group.append(entry(index, b"x")).unwrap().wait().unwrap();
+        }
+        assert!(slices.load(Ordering::SeqCst) >= 2, "one in 256 commits");
+        block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
 fn a_write_that_nobody_waits_for_any_more_is_written_all_the_same() {
     explore(|| {
         let memory = MemoryBackend::new();
@@ -486,11 +510,7 @@ fn a_write_that_nobody_waits_for_any_more_is_written_all_the_same() {
 #[test]
 fn a_thread_that_blocks_is_told_of_the_failure_and_of_the_close() {
     explore(|| {
-        let failing = Failing {
-            memory: MemoryBackend::new(),
-            nth: 2,
-        };
-        let store = store_over(failing, one_reader());
+        let store = store_over(Failing::from(2), one_reader());
         let write = |id: u64| {
             let group = store.group(GroupId(id)).blocking();
             move || group.append(entry(1, b"x")).and_then(Submitted::wait)
