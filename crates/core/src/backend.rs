@@ -7,7 +7,7 @@ use crate::{Batch, Bounds, Entry, GroupId, IndexRange, Result, StableKey};
 /// A storage engine as raft-logstore uses it: bytes, many groups, one durable atomic commit.
 ///
 /// Sync and object-safe. The pipeline calls [`commit`](Self::commit) and
-/// [`maintain`](Self::maintain) from one thread, one call at a time; the reading methods run
+/// [`maintain`](Self::maintain) one call at a time, from changing threads; the reading methods run
 /// concurrently with them and with each other, on threads that may block.
 ///
 /// A backend need not check what it is told to write: the pipeline sends only batches that keep the

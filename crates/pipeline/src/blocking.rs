@@ -22,8 +22,7 @@ use crate::sync::{Arc, block_on, try_lock};
 /// saves being woken by another thread and waking it: 10 to 50 µs on a virtual machine. While another thread commits,
 /// it sleeps until its write is durable.
 ///
-/// Not for a thread of an async runtime: it blocks for the time of a sync, and while the queue is full. Completions of
-/// other callers may fire on it.
+/// Not for a thread of an async runtime: it blocks for the time of a sync, and while the queue is full.
 ///
 /// ```
 /// use raft_logstore_core::{Entry, GroupId, MemoryBackend, StableKey};
@@ -111,9 +110,10 @@ impl BlockingGroup {
     }
 }
 
-/// A write on its way to the disk, visible to every reader already.
+/// A write that was accepted and is visible to every reader.
 ///
-/// Dropping it without [waiting](Self::wait) leaves the write to the writer thread, which is woken for it.
+/// It goes to the disk with the next commit of anybody, at the latest when it is [waited for](Self::wait), or dropped:
+/// then it is left to the writer thread. Until then a commit for it alone may not have begun.
 #[must_use = "a write is durable only when waiting for it returns Ok"]
 pub struct Submitted {
     shared: Arc<Shared>,
@@ -127,18 +127,21 @@ impl Submitted {
     /// Blocks until the write, and all that were submitted to the store before it, are durable; commits them on this
     /// thread unless another one is committing.
     ///
+    /// Hold no lock that a [`Completion`] takes: those of other callers may fire on this thread.
+    ///
     /// # Errors
     ///
     /// Those of the failed commit; [`Poisoned`](raft_logstore_core::ErrorKind::Poisoned) when an earlier one failed;
-    /// [`Closed`](raft_logstore_core::ErrorKind::Closed).
+    /// [`Closed`](raft_logstore_core::ErrorKind::Closed) when the store ended without having written it.
     pub fn wait(mut self) -> Result<()> {
         let Shared { queue, desk, .. } = &*self.shared;
+        self.needs_nudge = false;
         while !queue.progress.is_durable(self.place.ticket) {
             let Some(mut desk) = try_lock(desk) else {
                 // Whoever is committing sees to this write, and to what has come since.
-                self.needs_nudge = false;
                 return queue.progress.wait(self.place);
             };
+            self.needs_nudge = true;
             // Between two threads that want it the desk goes to the one that is awake, so background work would never
             // have its turn if this thread did not leave it.
             let committer = desk.as_mut().filter(|_| !queue.owes_slice());

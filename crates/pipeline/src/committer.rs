@@ -91,7 +91,7 @@ impl Committer {
             [one] if one.urgency == Urgency::Awaited => Callers::LoneThread,
             _ => Callers::Others,
         };
-        // Whoever runs this may be a caller: a panic in the store must not unwind through it and leave others waiting.
+        // Whoever runs this may be a caller: a panic must not unwind through it and leave others waiting.
         if let Err(error) = contain("write", || self.write(number)) {
             self.poison(error);
         }
@@ -100,6 +100,10 @@ impl Committer {
 
     /// Lets the engine do background work for a moment.
     pub(crate) fn maintain(&mut self) {
+        // A caller's commit may have failed since the writer thread decided on this.
+        if self.queue.was_poisoned() {
+            return;
+        }
         match contain("maintain", || self.backend.maintain()) {
             Ok(more) => self.queue.maintained(more),
             Err(error) => self.poison(error),
@@ -129,32 +133,35 @@ impl Committer {
             waiting.push(Waiting::new(request, op.as_ref()));
             batch.ops.extend(op);
         }
+        let (entries, bytes) = waiting.iter().fold((0, 0), |(entries, bytes), one| {
+            (entries + one.entries, bytes + one.bytes)
+        });
+        let mut recorded = Ok(());
+        let mut took = None;
         if !batch.ops.is_empty() {
             batch.sequence = self.sequence + 1;
             let started = Instant::now();
             contain("commit", || self.backend.commit(batch))?;
-            let took = started.elapsed();
+            took = Some(started.elapsed());
             self.sequence = batch.sequence;
+            if let Some(watermark) = &self.watermark {
+                recorded = watermark.record(self.sequence);
+            }
+        }
+        // The commit is durable, and must not look failed whatever comes after it.
+        self.complete(number);
+        recorded?;
+        if let Some(took) = took {
+            self.counters.committed(entries, bytes, took.as_secs_f64());
             if took > SLOW_COMMIT {
                 tracing::warn!(
                     seconds = took.as_secs_f64(),
-                    ops = batch.ops.len(),
+                    ops = self.batch.ops.len(),
                     "slow commit"
                 );
             }
-            let (entries, bytes) = waiting.iter().fold((0, 0), |(entries, bytes), one| {
-                (entries + one.entries, bytes + one.bytes)
-            });
-            self.counters.committed(entries, bytes, took.as_secs_f64());
         }
-        let recorded = match &self.watermark {
-            Some(watermark) if !batch.ops.is_empty() => watermark.record(self.sequence),
-            _ => Ok(()),
-        };
-        // The commit is durable whether or not that could be recorded, and must not look failed.
-        self.complete(number);
-        recorded?;
-        // What frees memory comes when nobody waits for it any more.
+        // What frees memory comes last, when only the thread that commits waits for it.
         if self.batch.ops.iter().any(frees_space) {
             self.queue.note_idle_work();
         }
@@ -169,7 +176,7 @@ impl Committer {
     /// Tells the groups and then the callers, in queue order, that their writes are durable.
     fn complete(&mut self, number: u64) {
         self.queue
-            .leave(self.waiting.iter().map(|one| &one.request));
+            .leave(self.waiting.iter_mut().map(|one| &mut one.request));
         for Waiting { request, .. } in &self.waiting {
             if let Some(group) = &request.group {
                 group.durable(request.ticket, request.bounds);
@@ -178,23 +185,24 @@ impl Committer {
         if let Some(last) = self.waiting.last() {
             self.queue.progress.advance(number, last.request.ticket);
         }
+        let mut fired = Ok(());
         for Waiting {
             request, appended, ..
         } in self.waiting.drain(..)
         {
-            fire(request.done, Ok(()));
+            fired = fired.and(fire(request.done, Ok(())));
             if let (Some(group), Some((last, bytes))) = (request.group, appended) {
                 self.durable.push((group, last, bytes));
             }
         }
+        tell(fired);
     }
 
     /// Ends writing for good: shows every group as it is on disk, then answers everybody who waits.
     fn poison(&mut self, cause: Error) {
-        tracing::error!("the store takes no more writes: {cause}");
         let queued = self.queue.poison(cause.clone());
         self.queue
-            .leave(self.waiting.iter().map(|one| &one.request));
+            .leave(self.waiting.iter_mut().map(|one| &mut one.request));
         for group in self.groups.all() {
             group.revert();
         }
@@ -210,9 +218,13 @@ impl Committer {
         let never_written = queued
             .into_iter()
             .map(|request| (request, poisoned(&cause)));
+        let mut fired = Ok(());
         for (request, error) in failed.chain(never_written) {
-            fire(request.done, Err(error));
+            fired = fired.and(fire(request.done, Err(error)));
         }
+        // Last, because a log that cannot be written may panic.
+        tracing::error!("the store takes no more writes: {cause}");
+        tell(fired);
     }
 }
 
@@ -244,12 +256,16 @@ impl Waiting {
     }
 }
 
-/// Fires a completion. What its owner runs in it is not trusted with the thread that commits.
-fn fire(done: Completion, result: Result<()>) {
-    let fired = contain("complete", || {
+/// Fires a completion. What its owner runs in it is not trusted with the thread that commits: a panic is an error.
+fn fire(done: Completion, result: Result<()>) -> Result<()> {
+    contain("complete", || {
         done.complete(result);
         Ok(())
-    });
+    })
+}
+
+/// Tells of completions that panicked, after all of them have fired.
+fn tell(fired: Result<()>) {
     if let Err(panic) = fired {
         tracing::error!("a completion panicked: {panic}");
     }

@@ -375,7 +375,7 @@ fn contiguous(entries: &[Entry]) -> Result<()> {
     }
 }
 
-/// What the handles and the writer share about one group.
+/// What the handles and the committer share about one group.
 pub(crate) struct GroupState {
     id: GroupId,
     visible: Mutex<Visible>,

@@ -16,7 +16,7 @@
 //!
 //! # How a write travels
 //!
-//! 1. The caller waits for room in the `queue` if it is full (the only wait).
+//! 1. The caller waits for room in the `queue` if it is full (the only wait before it is accepted).
 //! 2. Under the group's lock the write is checked, queued, and made visible in the group's
 //!    `tail`. Queue order is visible order.
 //! 3. The `writer`'s thread, or a caller that blocks ([`BlockingGroup`]), takes the `committer`; that takes everything

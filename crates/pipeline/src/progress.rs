@@ -5,8 +5,8 @@ use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, lock};
 
 /// How far the requests of a store have come, for the threads that wait for theirs.
 ///
-/// One call to the kernel wakes all whose requests went into the same commit, and nobody else: those queued during a
-/// commit wait for the next, at the other of the two conditions.
+/// One call to the kernel wakes all whose requests went into the same commit, and of the others only those for whom it
+/// had no room: what is queued during a commit waits for the next, at the other of the two conditions.
 #[derive(Default)]
 pub(crate) struct Progress {
     /// Every request up to this ticket is durable. Changed under the lock, and looked at without it where there may be
@@ -26,7 +26,7 @@ pub(crate) struct Place {
 
 #[derive(Default)]
 struct State {
-    /// The number of the last commit.
+    /// The number of the last durable commit.
     commit: u64,
     end: Option<End>,
     /// How many wait at each condition.

@@ -78,6 +78,8 @@ struct Inner {
     last_ticket: Ticket,
     /// How often requests were taken for a commit.
     takes: u64,
+    /// The number of the last of those commits that has ended.
+    ended: u64,
     /// There may be work in the background.
     idle_work: bool,
     /// How often requests had been taken when such work had its last turn.
@@ -122,6 +124,7 @@ impl Queue {
             sleeps: false,
             last_ticket: 0,
             takes: 0,
+            ended: 0,
             // A store may have been closed with purged space still to be given back.
             idle_work: true,
             takes_before_slice: 0,
@@ -254,8 +257,8 @@ impl Queue {
         }
     }
 
-    /// Blocks until there is something to do: a request that asks for a commit, or background work and nothing
-    /// committed for [`QUIET`], or the end. For the writer thread alone.
+    /// Blocks until there is something to do: a request that asks for a commit, or background work and no commit under
+    /// way for [`QUIET`], or the end. For the writer thread alone.
     pub(crate) fn next(&self) -> Work {
         let mut inner = lock(&self.inner);
         let mut is_quiet = false;
@@ -273,14 +276,16 @@ impl Queue {
                 Phase::Poisoned(_) => false,
             };
             inner.sleeps = true;
-            let takes = inner.takes;
+            let before = (inner.takes, inner.ended);
             if until_quiet {
                 let (woken, waited) = self
                     .work
                     .wait_timeout(inner, QUIET)
                     .unwrap_or_else(|poison| poison.into_inner());
                 inner = woken;
-                is_quiet = waited.timed_out() && inner.takes == takes;
+                let stood_still =
+                    (inner.takes, inner.ended) == before && inner.takes == inner.ended;
+                is_quiet = waited.timed_out() && stood_still;
             } else {
                 inner = self
                     .work
@@ -365,7 +370,7 @@ impl Queue {
         inner.idle_work = false;
         self.urgent.store(false, Ordering::Relaxed);
         let requests = mem::take(&mut inner.requests);
-        inner.bytes -= room(&requests);
+        inner.bytes -= requests.iter().map(|request| request.room).sum::<u64>();
         let waiting = mem::take(&mut inner.waiting);
         drop(inner);
         drop(waiting);
@@ -404,9 +409,13 @@ impl Queue {
         }
     }
 
-    /// Gives back the room of requests that were taken, all at once.
-    pub(crate) fn leave<'a>(self: &Arc<Self>, requests: impl Iterator<Item = &'a Request>) {
-        self.release(room(requests));
+    /// Ends the commit that was taken last, and gives back the room of its requests, all at once.
+    pub(crate) fn leave<'a>(self: &Arc<Self>, requests: impl Iterator<Item = &'a mut Request>) {
+        {
+            let mut inner = lock(&self.inner);
+            inner.ended = inner.takes;
+        }
+        self.release(requests.map(|request| mem::take(&mut request.room)).sum());
     }
 
     /// Gives room back and lets waiting callers in.
@@ -527,11 +536,6 @@ pub(crate) fn poisoned(cause: &Error) -> Error {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "use store").with_advice("open the store again")
-}
-
-/// The room that requests take, in bytes.
-fn room<'a>(requests: impl IntoIterator<Item = &'a Request>) -> u64 {
-    requests.into_iter().map(|request| request.room).sum()
 }
 
 /// Room reserved in a [`Queue`]; given back when dropped, unless a request has it.

@@ -13,7 +13,7 @@ use crate::config::StoreConfig;
 use crate::directory::{Directory, Opened};
 use crate::group::{Group, GroupState};
 use crate::panics::contain;
-use crate::queue::{Queue, Refused, Urgency};
+use crate::queue::{Queue, Refused, Ticket, Urgency};
 use crate::readers::Readers;
 use crate::stats::{Counters, StoreStats};
 use crate::sync::{Arc, Mutex, lock, thread};
@@ -373,9 +373,9 @@ impl Life {
             writer::run(&self.queue, &self.desk);
             Ok(())
         });
-        if let Err(panic) = ended {
-            tracing::error!("the writer thread ended early: {panic}");
-            drop(self.queue.poison(panic));
+        if let Err(panic) = &ended {
+            drop(self.queue.poison(panic.clone()));
+            self.queue.progress.end(panic.clone(), Ticket::MIN);
             *lock(&self.desk) = None;
         }
 
@@ -405,6 +405,10 @@ impl Life {
         for waiting in waiting {
             // Whoever stopped waiting does not need the outcome.
             drop(waiting.send(outcome.clone()));
+        }
+        // Last, because a log that cannot be written may panic.
+        if let Err(panic) = ended {
+            tracing::error!("the writer thread ended early: {panic}");
         }
     }
 }

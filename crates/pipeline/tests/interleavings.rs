@@ -1,8 +1,8 @@
 //! The whole store explored under many interleavings of its threads.
 //!
 //! The crate's own sources are compiled here against `shuttle`, which runs every lock, wait and
-//! thread of a scenario under a scheduler of its own, many schedules each. A failure prints
-//! the schedule that replays it. `RAFT_LOGSTORE_SCHEDULES` sets how many are tried.
+//! thread of a scenario under a scheduler of its own, many schedules each; a wait with a timeout waits for ever. A failure
+//! prints the schedule that replays it. `RAFT_LOGSTORE_SCHEDULES` sets how many are tried.
 
 // Each source file is used whole; a scenario needs only some of it.
 #![allow(dead_code, unused_imports, unreachable_pub, missing_docs)]
@@ -143,7 +143,7 @@ impl Backend for Failing {
     }
     fn commit(&self, batch: &Batch) -> Result<()> {
         if batch.sequence >= self.nth {
-            return Err(Error::new(ErrorKind::Io, "commit"));
+            return Err(Error::new(ErrorKind::DiskFull, "commit"));
         }
         self.memory.commit(batch)
     }
@@ -263,7 +263,7 @@ fn a_failed_commit_answers_everybody_and_shows_what_is_durable() {
             .kind();
         for kind in [kind, other.join().unwrap()] {
             assert!(
-                matches!(kind, ErrorKind::Io | ErrorKind::Poisoned),
+                matches!(kind, ErrorKind::DiskFull | ErrorKind::Poisoned),
                 "{kind:?}"
             );
         }
@@ -494,6 +494,29 @@ fn a_thread_that_blocks_without_a_pause_leaves_turns_to_background_work() {
 }
 
 #[test]
+fn a_completion_may_let_go_of_the_store_and_of_writes_on_the_thread_that_commits() {
+    explore(|| {
+        let memory = MemoryBackend::new();
+        let store = store_over(memory.clone(), one_reader());
+        let group = store.group(GroupId(1)).blocking();
+        let dropped = store
+            .group(GroupId(2))
+            .blocking()
+            .append(entry(1, b"y"))
+            .unwrap();
+        let lets_go = Completion::new(move |result| {
+            result.unwrap();
+            drop((dropped, store));
+        });
+        block_on(group.group().append(entry(1, b"x"), lets_go)).unwrap();
+        let submitted = group.append(entry(2, b"x")).unwrap();
+        drop(group);
+        submitted.wait().unwrap();
+        assert_eq!(memory.bounds(GroupId(1)).unwrap().last(), Some(2));
+    });
+}
+
+#[test]
 fn a_write_that_nobody_waits_for_any_more_is_written_all_the_same() {
     explore(|| {
         let memory = MemoryBackend::new();
@@ -520,10 +543,10 @@ fn a_thread_that_blocks_is_told_of_the_failure_and_of_the_close() {
         // came too late.
         let other = thread::spawn(write(2));
         let kinds = [write(3)(), other.join().unwrap()].map(|outcome| outcome.unwrap_err().kind());
-        assert!(kinds.contains(&ErrorKind::Io), "{kinds:?}");
+        assert!(kinds.contains(&ErrorKind::DiskFull), "{kinds:?}");
         for kind in kinds {
             assert!(
-                matches!(kind, ErrorKind::Io | ErrorKind::Poisoned),
+                matches!(kind, ErrorKind::DiskFull | ErrorKind::Poisoned),
                 "{kind:?}"
             );
         }

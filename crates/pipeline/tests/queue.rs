@@ -1,12 +1,15 @@
-//! The bounds of the queue, with a disk that stands still.
+//! The queue, with a disk that stands still.
 
 // Helpers of tests state what they expect by unwrapping, like the tests.
 #![allow(clippy::unwrap_used)]
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_executor::block_on;
@@ -14,22 +17,33 @@ use raft_logstore_core::{
     Backend, Batch, Bounds, Completion, Entry, Error, ErrorKind, GroupId, IndexRange, LogStore,
     LogStoreExt, MemoryBackend, Result, StableKey, StableStore, StableStoreExt,
 };
-use raft_logstore_pipeline::{Store, StoreConfig};
+use raft_logstore_pipeline::{Store, StoreConfig, Submitted};
 
 const GROUP: GroupId = GroupId(1);
 const SMALL_QUEUE: u64 = 64 << 10;
 
-/// Memory whose commits wait while the gate is shut, and whose group 13 is damaged.
+/// Memory whose commits wait while the gate is shut, and whose group 13 is damaged. There is always work to do in the
+/// background.
 #[derive(Clone, Default)]
 struct Gated {
     memory: MemoryBackend,
     shut: Arc<(Mutex<bool>, Condvar)>,
+    fails: Arc<AtomicBool>,
+    has_failed: Arc<AtomicBool>,
+    /// Commits and slices of background work that came after a commit has failed.
+    late: Arc<AtomicU64>,
 }
 
 impl Gated {
     fn set(&self, shut: bool) {
         *self.shut.0.lock().unwrap() = shut;
         self.shut.1.notify_all();
+    }
+
+    fn note_late(&self) {
+        if self.has_failed.load(Ordering::SeqCst) {
+            self.late.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -67,7 +81,16 @@ impl Backend for Gated {
                 .wait_while(shut.lock().unwrap(), |shut| *shut)
                 .unwrap(),
         );
+        self.note_late();
+        if self.fails.load(Ordering::SeqCst) {
+            self.has_failed.store(true, Ordering::SeqCst);
+            return Err(Error::new(ErrorKind::DiskFull, "commit"));
+        }
         self.memory.commit(batch)
+    }
+    fn maintain(&self) -> Result<bool> {
+        self.note_late();
+        Ok(true)
     }
     fn close(self: Box<Self>) -> Result<()> {
         Ok(())
@@ -200,7 +223,7 @@ fn a_lazy_write_that_got_the_last_room_does_not_hold_up_the_one_behind_it() {
     let payload = || vec![0; 50 << 10];
     let waits = |count| {
         while store.stats().waits < count {
-            std::thread::yield_now();
+            thread::yield_now();
         }
     };
 
@@ -209,13 +232,13 @@ fn a_lazy_write_that_got_the_last_room_does_not_hold_up_the_one_behind_it() {
     let group = store.group(GROUP);
     block_on(group.append(vec![Entry::new(1, payload())], Completion::ignore())).unwrap();
     let lazy = group.clone();
-    let lazy = std::thread::spawn(move || {
+    let lazy = thread::spawn(move || {
         let value = Bytes::from(vec![0; 20 << 10]);
         block_on(lazy.put_lazy(&StableKey::COMMITTED, Some(value)))
     });
     waits(1);
     let (answer, answered) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         let appended = block_on(group.append_durable(vec![Entry::new(2, payload())]));
         answer.send(appended).unwrap();
     });
@@ -224,10 +247,39 @@ fn a_lazy_write_that_got_the_last_room_does_not_hold_up_the_one_behind_it() {
     // With the disk back, the lazy write gets room and the large one does not, until it is written.
     backend.set(false);
     lazy.join().unwrap().unwrap();
-    let limit = std::time::Duration::from_secs(10);
+    let limit = Duration::from_secs(10);
     answered
         .recv_timeout(limit)
         .expect("it is not held up")
         .unwrap();
     block_on(store.close()).unwrap();
+}
+
+#[test]
+fn no_background_work_is_done_after_a_thread_that_blocks_has_failed() {
+    let backend = Gated::default();
+    let store = store(&backend, SMALL_QUEUE);
+    let group = store.group(GROUP).blocking();
+    let append = |index| {
+        let entries = vec![Entry::new(index, "x")];
+        group.append(entries).and_then(Submitted::wait)
+    };
+    // Background work is owed a turn from the 256th commit on.
+    (1..256).for_each(|index| append(index).unwrap());
+
+    // While a thread is in that commit, the writer thread wakes up and waits for it to end.
+    backend.set(true);
+    thread::scope(|scope| {
+        let failing = scope.spawn(|| append(256));
+        thread::sleep(Duration::from_millis(50));
+        let woken = Completion::ignore();
+        block_on(group.group().put(&StableKey::VOTE, None, woken)).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        backend.fails.store(true, Ordering::SeqCst);
+        backend.set(false);
+        let error = failing.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DiskFull);
+    });
+    block_on(store.close()).unwrap();
+    assert_eq!(backend.late.load(Ordering::SeqCst), 0);
 }
