@@ -166,7 +166,7 @@ impl Options {
             shape.bytes,
         )?)];
         for candidate in &bench.candidates {
-            all.extend(Contender::all(candidate, dir.path())?);
+            all.extend(Contender::appending(candidate, dir.path())?);
         }
         let times = self.time(shape, &mut all)?;
         let rows = rows(shape, self.seconds.is_some(), &all, &times);

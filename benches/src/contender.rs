@@ -96,7 +96,7 @@ impl Contender {
     }
 
     /// A candidate on each of the paths of an append, in folders of their own in `dir`.
-    pub(crate) fn all(candidate: &Candidate, dir: &Path) -> Result<Vec<Self>> {
+    pub(crate) fn appending(candidate: &Candidate, dir: &Path) -> Result<Vec<Self>> {
         let paths = candidate.paths().iter();
         let both = paths.map(|path| Self::on(path, candidate, dir));
         let third = candidate.ours.map(|ours| Self::by_completions(ours, dir));

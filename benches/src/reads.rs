@@ -130,7 +130,9 @@ impl Options {
         let dir = bench.folder()?;
         let mut all = vec![self.raw(dir.path(), self.tail_entries)?];
         for candidate in &bench.candidates {
-            all.extend(Contender::all(candidate, dir.path())?);
+            for path in candidate.paths() {
+                all.push(Contender::on(path, candidate, dir.path())?);
+            }
         }
         for one in &mut all {
             one.fill(1, self.tail_entries, self.bytes)?;

@@ -81,7 +81,7 @@ use shuttle::future::block_on;
 use shuttle::thread;
 
 fn explore(scenario: impl Fn() + Send + Sync + 'static) {
-    let schedules = std::env::var("RAFT_LOGSTORE_SCHEDULES").map_or(300, |count| {
+    let schedules = std::env::var("RAFT_LOGSTORE_SCHEDULES").map_or(2000, |count| {
         count.parse().expect("RAFT_LOGSTORE_SCHEDULES is a number")
     });
     shuttle::check_pct(scenario, schedules, 3);
