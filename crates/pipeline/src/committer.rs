@@ -144,6 +144,7 @@ impl Committer {
             contain("commit", || self.backend.commit(batch))?;
             took = Some(started.elapsed());
             self.sequence = batch.sequence;
+            self.counters.committed(entries, bytes);
             if let Some(watermark) = &self.watermark {
                 recorded = watermark.record(self.sequence);
             }
@@ -152,7 +153,7 @@ impl Committer {
         self.complete(number);
         recorded?;
         if let Some(took) = took {
-            self.counters.committed(entries, bytes, took.as_secs_f64());
+            Counters::report(entries, bytes, took.as_secs_f64());
             if took > SLOW_COMMIT {
                 tracing::warn!(
                     seconds = took.as_secs_f64(),

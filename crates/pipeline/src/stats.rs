@@ -43,10 +43,15 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn committed(&self, entries: u64, bytes: u64, seconds: f64) {
+    /// Counts a commit, before anybody is told of it: the statistics hold what was acknowledged.
+    pub(crate) fn committed(&self, entries: u64, bytes: u64) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.entries.fetch_add(entries, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Reports a commit that was counted. A recorder is not the store's own code, and may panic.
+    pub(crate) fn report(entries: u64, bytes: u64, seconds: f64) {
         metrics::counter!("raft_logstore_commits_total").increment(1);
         metrics::counter!("raft_logstore_entries_total").increment(entries);
         metrics::counter!("raft_logstore_bytes_total").increment(bytes);

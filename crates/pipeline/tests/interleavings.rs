@@ -102,6 +102,21 @@ fn entry(index: u64, payload: &'static [u8]) -> Vec<Entry> {
     vec![Entry::new(index, payload)]
 }
 
+/// A commit holds no more than one [`large_entry`].
+fn one_large_write_a_commit() -> StoreConfig {
+    StoreConfig {
+        batch_bytes: LARGE as u64,
+        ..one_reader()
+    }
+}
+
+fn large_entry(index: u64) -> Vec<Entry> {
+    static PAYLOAD: [u8; LARGE] = [0; LARGE];
+    entry(index, &PAYLOAD)
+}
+
+const LARGE: usize = 64 << 10;
+
 /// Memory that fails every commit from the `nth` on, and never runs out of work in the background.
 struct Failing {
     memory: MemoryBackend,
@@ -430,20 +445,14 @@ fn threads_that_block_and_callers_that_do_not_share_one_queue() {
 #[test]
 fn threads_that_block_are_woken_also_when_a_commit_has_no_room_for_all() {
     explore(|| {
-        let config = StoreConfig {
-            // One request fills it.
-            batch_bytes: 64 << 10,
-            ..one_reader()
-        };
         let memory = MemoryBackend::new();
-        let store = store_over(memory.clone(), config);
+        let store = store_over(memory.clone(), one_large_write_a_commit());
         let threads: Vec<_> = (1..=3)
             .map(|id| {
                 let (group, memory) = (store.group(GroupId(id)), memory.clone());
                 thread::spawn(move || {
-                    let entries = vec![Entry::new(1, vec![0; 64 << 10])];
-                    let submitted = group.blocking().append(entries).unwrap();
-                    submitted.wait().unwrap();
+                    let submitted = group.blocking().append(large_entry(1));
+                    submitted.unwrap().wait().unwrap();
                     assert_eq!(memory.bounds(group.id()).unwrap().last(), Some(1));
                 })
             })
@@ -458,18 +467,9 @@ fn threads_that_block_are_woken_also_when_a_commit_has_no_room_for_all() {
 #[test]
 fn one_thread_that_blocks_waits_for_many_writes_in_any_order() {
     explore(|| {
-        let config = StoreConfig {
-            // One request fills it.
-            batch_bytes: 64 << 10,
-            ..one_reader()
-        };
-        let store = store_over(MemoryBackend::new(), config);
+        let store = store_over(MemoryBackend::new(), one_large_write_a_commit());
         let group = store.group(GroupId(1)).blocking();
-        let append = |index| {
-            group
-                .append(vec![Entry::new(index, vec![0; 64 << 10])])
-                .unwrap()
-        };
+        let append = |index| group.append(large_entry(index)).unwrap();
         let [first, second, third] = [1, 2, 3].map(append);
         second.wait().unwrap();
         third.wait().unwrap();
@@ -489,6 +489,44 @@ fn a_thread_that_blocks_without_a_pause_leaves_turns_to_background_work() {
             group.append(entry(index, b"x")).unwrap().wait().unwrap();
         }
         assert!(slices.load(Ordering::SeqCst) >= 2, "one in 256 commits");
+        block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
+fn a_thread_that_commits_for_long_before_its_own_write_is_not_left_waiting() {
+    explore(|| {
+        // Background work is owed a turn while the thread commits what is in front of its write, a commit for each.
+        let store = store_over(Failing::from(u64::MAX), one_large_write_a_commit());
+        let group = store.group(GroupId(1)).blocking();
+        let submitted: Vec<_> = (1..=300)
+            .map(|index| group.append(large_entry(index)).unwrap())
+            .collect();
+        let mut last_first = submitted.into_iter().rev();
+        last_first.try_for_each(Submitted::wait).unwrap();
+        block_on(store.close()).unwrap();
+    });
+}
+
+#[test]
+fn statistics_hold_what_a_thread_was_told_is_durable() {
+    explore(|| {
+        let store = store_over(MemoryBackend::new(), one_reader());
+        let told = Arc::new(AtomicU64::new(0));
+        let threads = [1, 2, 3].map(|id| {
+            let (store, told) = (store.clone(), Arc::clone(&told));
+            thread::spawn(move || {
+                let group = store.group(GroupId(id)).blocking();
+                for index in 1..=2 {
+                    group.append(entry(index, b"x")).unwrap().wait().unwrap();
+                    let durable = told.fetch_add(1, Ordering::SeqCst) + 1;
+                    assert!(store.stats().entries >= durable);
+                }
+            })
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
         block_on(store.close()).unwrap();
     });
 }
