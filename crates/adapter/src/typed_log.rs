@@ -51,8 +51,8 @@ where
 
     /// Appends entries, which must be contiguous with the log. Calls `answer` exactly once: with
     /// `Ok` when the entries are durable, with an error when they cannot become so, also when they
-    /// are refused and when the store is closed or dropped. It may be called on the store's writer
-    /// thread, so it must be short.
+    /// are refused and when the store is closed or dropped. It may be called on the thread that
+    /// commits, so it must be short.
     ///
     /// # Errors
     ///
