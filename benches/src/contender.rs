@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use raft_logstore::{Entry, GroupId};
 
 use crate::Log;
-use crate::backends::{Candidate, Ours};
+use crate::backends::Candidate;
 use crate::payload::Payloads;
 use crate::raw::RawFile;
 use crate::stored::Stored;
@@ -66,26 +66,16 @@ impl Contender {
 
     /// A candidate through a store if it is one of ours, else bare; in `dir`.
     pub(crate) fn best(candidate: &Candidate, dir: &Path) -> Result<Self> {
-        match candidate.ours {
-            Some(ours) => {
-                let store = Stored::new(ours.store(dir)?, false);
-                Ok(Self::new(candidate.name, Subject::Store(store)))
-            }
-            None => Self::bare(candidate, dir),
-        }
-    }
-
-    /// One of ours by completions, in a folder of its own in `dir`.
-    fn by_completions(ours: Ours, dir: &Path) -> Result<Self> {
-        let dir = dir.join(ours.name).join(COMPLETIONS);
-        let store = Stored::new(ours.store(&dir)?, true);
-        Ok(Self::new(ours.name, Subject::Store(store)))
+        Self::at(STORE, candidate, dir)
     }
 
     /// A candidate on one of its paths, in `dir`.
     pub(crate) fn at(path: &str, candidate: &Candidate, dir: &Path) -> Result<Self> {
-        match path {
-            STORE => Self::best(candidate, dir),
+        match candidate.ours {
+            Some(ours) if path != ENGINE => {
+                let store = Stored::new(ours.store(dir)?, path == COMPLETIONS);
+                Ok(Self::new(candidate.name, Subject::Store(store)))
+            }
             _ => Self::bare(candidate, dir),
         }
     }
@@ -97,10 +87,9 @@ impl Contender {
 
     /// A candidate on each of the paths of an append, in folders of their own in `dir`.
     pub(crate) fn appending(candidate: &Candidate, dir: &Path) -> Result<Vec<Self>> {
-        let paths = candidate.paths().iter();
-        let both = paths.map(|path| Self::on(path, candidate, dir));
-        let third = candidate.ours.map(|ours| Self::by_completions(ours, dir));
-        both.chain(third).collect()
+        let third = candidate.ours.map(|_| &COMPLETIONS);
+        let paths = candidate.paths().iter().chain(third);
+        paths.map(|path| Self::on(path, candidate, dir)).collect()
     }
 
     pub(crate) fn log(&mut self) -> &mut dyn Log {

@@ -44,7 +44,8 @@ pub(crate) fn render(report: &Report) -> Result<Markup> {
                 p {
                     "Contenders take turns in rounds. A mark is the median over the rounds, its bar the quartiles; a "
                     "ratio is taken within each round. Circles are bare engines, squares go through a "
-                    code { "Store" } ". The dashed line is the raw file: one write and one " code { "fdatasync" }
+                    code { "Store" } " on a thread that blocks, triangles through one by completions. The dashed line is the "
+                    "raw file: one write and one " code { "fdatasync" }
                     " in a file that has its space, or the same entries read from it."
                 }
                 @for part in &parts { (part) }

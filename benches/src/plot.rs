@@ -3,7 +3,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::contender::STORE;
+use crate::contender::{COMPLETIONS, STORE};
 
 /// Of the picture, in pixels.
 const SIZE: (u32, u32) = (960, 330);
@@ -236,13 +236,13 @@ fn draw_mark(
     path: &str,
     color: RGBColor,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    if path == STORE {
-        root.draw(&Rectangle::new(
+    match path {
+        STORE => root.draw(&Rectangle::new(
             [(x - 4, y - 4), (x + 4, y + 4)],
             color.filled(),
-        ))?;
-    } else {
-        root.draw(&Circle::new((x, y), 5, color.filled()))?;
+        ))?,
+        COMPLETIONS => root.draw(&TriangleMarker::new((x, y), 6, color.filled()))?,
+        _ => root.draw(&Circle::new((x, y), 5, color.filled()))?,
     }
     Ok(())
 }
