@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use raft_logstore::StableKey;
+use raft_logstore::redb::RedbConfig;
+use raft_logstore::{BackendConfig, Batch, Entry, GroupId, IndexRange, Op, StableKey};
 use serde_json::json;
 use tempfile::{TempDir, tempdir};
 
@@ -243,20 +244,43 @@ fn no_damage_to_a_file_goes_unnoticed_and_none_crashes_the_program() {
     }
 }
 
-/// redb looks into its list of free pages when it closes a file, and into this byte of it then alone.
+/// redb looks into its books of free pages when it closes a file, and into some bytes of them then alone.
 #[test]
 fn damage_to_what_no_read_looks_into_is_noticed() {
     let dir = tempdir().unwrap();
     let uri = uri_of("redb", dir.path());
-    sample_at(&uri);
+    close(open_uri(&uri));
+    // Behind the store's back, whose threads would lay out the file in one way or another.
+    let folder = dir.path().join("redb");
+    let backend = RedbConfig::default().open(&folder).unwrap();
+    for sequence in 1..=20 {
+        let first = sequence * 100;
+        let ops = vec![
+            Op::Append {
+                group: GroupId(1),
+                entries: (first..first + 100)
+                    .map(|index| Entry::new(index, vec![1; 50]))
+                    .collect(),
+            },
+            // Has it settled.
+            Op::Truncate {
+                group: GroupId(1),
+                from: first + 100,
+            },
+        ];
+        backend.commit(&Batch { sequence, ops }).unwrap();
+        while backend.maintain().unwrap() {}
+    }
+    backend.close().unwrap();
     let original = content(&uri);
-    let path = dir.path().join("redb/data.redb");
+    let path = folder.join("data.redb");
     let mut bytes = fs::read(&path).unwrap();
-    bytes[12_538] ^= 1 << 7;
+    // In the books of which page is free.
+    bytes[28_913] ^= 1 << 7;
     fs::write(&path, bytes).unwrap();
-    assert!(is_noticed(
-        &uri,
-        &original,
-        "a bit of the list of free pages"
-    ));
+    let backend = RedbConfig::default().open_read_only(&folder).unwrap();
+    let read = backend.read(GroupId(1), IndexRange::new(..), u64::MAX);
+    assert_eq!(read.unwrap().len(), 2000);
+    drop(backend);
+    assert!(is_noticed(&uri, &original, "a bit of those books"));
 }
