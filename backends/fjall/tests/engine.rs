@@ -349,27 +349,26 @@ fn a_torn_page_of_the_last_batch_is_cut_off_and_copied_aside() {
     }
 }
 
-#[test]
-fn a_last_batch_that_is_cut_short_anywhere_is_cut_off_and_copied_aside() {
+#[rstest]
+#[case::with_the_zeros_that_fjall_put_behind_it(true)]
+#[case::without(false)]
+fn a_last_batch_that_is_cut_short_anywhere_is_cut_off_and_copied_aside(#[case] keep_len: bool) {
     let store = killed();
     let (journal, end) = store.journal();
-    for at in store.last_batch..end {
-        // With the zeros that fjall put behind it, and without.
-        let keep_len = at % 2 == 0;
-        {
-            let dir = store.unpack();
-            let damaged = OpenOptions::new()
-                .write(true)
-                .open(dir.path().join(&journal))
-                .unwrap();
-            damaged.set_len(at).unwrap();
-            if keep_len {
-                damaged.set_len(64 << 20).unwrap();
-            }
-            let backend = store.config.open(dir.path()).unwrap();
-            assert_eq!(content(&*backend).unwrap(), store.content, "{at}");
-            assert_eq!(copies(dir.path()).len(), usize::from(at > store.last_batch));
+    // Every other place each.
+    for at in (store.last_batch + u64::from(keep_len)..end).step_by(2) {
+        let dir = store.unpack();
+        let damaged = OpenOptions::new()
+            .write(true)
+            .open(dir.path().join(&journal))
+            .unwrap();
+        damaged.set_len(at).unwrap();
+        if keep_len {
+            damaged.set_len(64 << 20).unwrap();
         }
+        let backend = store.config.open(dir.path()).unwrap();
+        assert_eq!(content(&*backend).unwrap(), store.content, "{at}");
+        assert_eq!(copies(dir.path()).len(), usize::from(at > store.last_batch));
     }
 }
 
