@@ -1,6 +1,6 @@
 //! What an adapter reads from its log.
 #![no_main]
 
-use raft_logstore_fuzz::targets;
+use raft_logstore_fuzz_checks::targets;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::codec::check(input));

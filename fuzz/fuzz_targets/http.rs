@@ -1,6 +1,6 @@
 //! Requests to a node of the cluster example.
 #![no_main]
 
-use raft_logstore_fuzz::targets;
+use raft_logstore_fuzz_checks::targets;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::http::check(input));

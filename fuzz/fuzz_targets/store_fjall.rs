@@ -1,7 +1,7 @@
 //! Damaged files of a store kept by fjall.
 #![no_main]
 
-use raft_logstore_fuzz::targets;
+use raft_logstore_fuzz_checks::targets;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::store::check(
     targets::store::Engine::Fjall,

@@ -39,6 +39,7 @@ mod codec_error;
 mod config;
 mod log_types;
 mod message_pack;
+mod nesting;
 mod read;
 mod state;
 mod tail_cache;

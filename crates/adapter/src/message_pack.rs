@@ -1,22 +1,31 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Codec, CodecError};
+use crate::{Codec, CodecError, nesting};
 
 /// The default codec: [MessagePack](https://msgpack.org) through serde.
 ///
 /// Field names are written, positions are not relied on. That costs a few bytes per field, and lets
 /// a type use every serde attribute (`skip_serializing_if`, `flatten`, tagged enums) and gain fields
 /// with `#[serde(default)]` without making stored entries unreadable.
+///
+/// Arrays and maps may lie in each other 128 deep, where a field, a variant with data and an element take a level each. A
+/// value that goes deeper is not written, so what is written can be read, and no bytes overflow the stack of the thread that
+/// reads them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessagePack;
 
 impl<T: Serialize + DeserializeOwned> Codec<T> for MessagePack {
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        rmp_serde::encode::write_named(out, value).map_err(CodecError::new)
+        let start = out.len();
+        rmp_serde::encode::write_named(out, value).map_err(CodecError::new)?;
+        // rmp-serde limits the depth of what it reads, but not of what it writes.
+        nesting::check(&out[start..])
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
+        // rmp-serde does not count the levels of some types.
+        nesting::check(bytes)?;
         // A reader tells what it left; a slice does not.
         let mut rest = bytes;
         let value = rmp_serde::from_read(&mut rest).map_err(CodecError::new)?;
@@ -29,6 +38,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for MessagePack {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use serde::Deserialize;
 
     use super::*;
@@ -38,6 +48,63 @@ mod tests {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<u8>,
         value: u8,
+    }
+
+    /// A value that holds another one in every way that takes a level.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Tree {
+        Leaf,
+        Newtype(Box<Tree>),
+        Tuple(u8, Box<Tree>),
+        Fields { child: Option<Box<Tree>> },
+        Elements(Vec<Tree>),
+    }
+
+    impl Tree {
+        fn newtype(self) -> Self {
+            Self::Newtype(Box::new(self))
+        }
+
+        fn tuple(self) -> Self {
+            Self::Tuple(1, Box::new(self))
+        }
+
+        fn fields(self) -> Self {
+            Self::Fields {
+                child: Some(Box::new(self)),
+            }
+        }
+
+        fn elements(self) -> Self {
+            Self::Elements(vec![Self::Leaf, self])
+        }
+
+        fn nested(depth: usize, around: fn(Self) -> Self) -> Self {
+            (0..depth).fold(Self::Leaf, |tree, _| around(tree))
+        }
+    }
+
+    #[rstest]
+    #[case::newtype(Tree::newtype, 128)]
+    #[case::tuple(Tree::tuple, 64)]
+    #[case::fields(Tree::fields, 64)]
+    #[case::elements(Tree::elements, 64)]
+    fn what_is_written_can_be_read_and_what_is_too_deep_is_neither(
+        #[case] around: fn(Tree) -> Tree,
+        #[case] deepest: usize,
+    ) {
+        let tree = Tree::nested(deepest, around);
+        let mut bytes = Vec::new();
+        MessagePack.encode(&tree, &mut bytes).unwrap();
+        let read: Tree = MessagePack.decode(&bytes).unwrap();
+        assert_eq!(read, tree);
+
+        let tree = Tree::nested(deepest + 1, around);
+        let error = MessagePack.encode(&tree, &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("128"), "{error}");
+        let deep = rmp_serde::to_vec_named(&tree).unwrap();
+        let read: Result<Tree, CodecError> = MessagePack.decode(&deep);
+        assert!(read.unwrap_err().to_string().contains("128"));
     }
 
     #[test]

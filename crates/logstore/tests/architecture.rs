@@ -8,7 +8,7 @@ use std::process::Command;
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     (FRAMES, &[CORE]),
@@ -43,6 +43,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("custom-backend", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-bench", &["raft-logstore"]),
     ("raft-logstore-bench-openraft", &["raft-logstore"]),
+    (
+        "raft-logstore-fuzz-checks",
+        &["raft-logstore", "raft-logstore-conformance"],
+    ),
 ];
 
 const CORE: &str = "raft-logstore-core";

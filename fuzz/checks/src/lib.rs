@@ -1,7 +1,7 @@
 //! Hostile input: each function of [`targets`] takes any bytes, makes of them what the thing under test
 //! reads, and panics when that breaks a promise.
 //!
-//! `fuzz_targets` runs them under cargo-fuzz, `tests/properties.rs` on stable Rust, over `corpus` and
+//! `fuzz/fuzz_targets` runs them under cargo-fuzz, `tests/properties.rs` on stable Rust, over `fuzz/corpus` and
 //! with random input.
 
 /// Every target, by its name.
@@ -56,19 +56,19 @@ macro_rules! cluster {
 }
 
 cluster!(
-    "../../examples/cluster/api.rs" api,
-    "../../examples/cluster/api_error.rs" api_error,
-    "../../examples/cluster/body.rs" body,
-    "../../examples/cluster/cli.rs" cli,
-    "../../examples/cluster/network.rs" network,
-    "../../examples/cluster/node.rs" node,
-    "../../examples/cluster/output.rs" output,
-    "../../examples/cluster/rpc.rs" rpc,
-    "../../examples/cluster/shutdown.rs" shutdown,
-    "../../examples/cluster/snapshot_file.rs" snapshot_file,
-    "../../examples/cluster/state.rs" state,
-    "../../examples/cluster/state_machine.rs" state_machine,
-    "../../examples/cluster/status.rs" status,
-    "../../examples/cluster/types.rs" types,
-    "../../examples/cluster/wire.rs" wire,
+    "../../../examples/cluster/api.rs" api,
+    "../../../examples/cluster/api_error.rs" api_error,
+    "../../../examples/cluster/body.rs" body,
+    "../../../examples/cluster/cli.rs" cli,
+    "../../../examples/cluster/network.rs" network,
+    "../../../examples/cluster/node.rs" node,
+    "../../../examples/cluster/output.rs" output,
+    "../../../examples/cluster/rpc.rs" rpc,
+    "../../../examples/cluster/shutdown.rs" shutdown,
+    "../../../examples/cluster/snapshot_file.rs" snapshot_file,
+    "../../../examples/cluster/state.rs" state,
+    "../../../examples/cluster/state_machine.rs" state_machine,
+    "../../../examples/cluster/status.rs" status,
+    "../../../examples/cluster/types.rs" types,
+    "../../../examples/cluster/wire.rs" wire,
 );

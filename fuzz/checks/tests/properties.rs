@@ -1,4 +1,4 @@
-//! The fuzz targets on stable Rust: over the inputs that are kept in `corpus`, and with random ones.
+//! The fuzz targets on stable Rust: over the inputs that are kept in `fuzz/corpus`, and with random ones.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, TestRunner};
-use raft_logstore_fuzz::targets::{self, Target};
+use raft_logstore_fuzz_checks::targets::{self, Target};
 
 fn main() -> ExitCode {
     let trials = targets::ALL.into_iter().flat_map(|(name, target, cases)| {
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 
 fn over_the_corpus(name: &str, target: Target) -> Result<(), String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("corpus")
+        .join("../corpus")
         .join(name);
     let files = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut count = 0;

@@ -145,12 +145,12 @@ impl Engine {
                     Base::new(
                         Box::new(StoreSubject::new($config)),
                         include_bytes!(concat!(
-                            "../../../backends/",
+                            "../../../../backends/",
                             $folder,
                             "/tests/golden/closed.tar.zst"
                         )),
                         include_bytes!(concat!(
-                            "../../../backends/",
+                            "../../../../backends/",
                             $folder,
                             "/tests/golden/killed.tar.zst"
                         )),
