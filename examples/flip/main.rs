@@ -10,6 +10,8 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, ScopedJoinHandle};
 
 use clap::{Parser, ValueEnum};
 use raft_logstore::{fjall::FjallConfig, heed::HeedConfig, redb::RedbConfig, wal::WalConfig};
@@ -21,7 +23,7 @@ use raft_logstore_conformance::{StoreSubject, Subject, second_process};
 struct Args {
     /// The engine.
     backend: Backend,
-    /// How many bits, one at a time.
+    /// How many bits of each backend, one at a time.
     #[arg(long, default_value_t = 1000)]
     flips: u64,
     /// Which bits, and in which history.
@@ -90,9 +92,23 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(second_process::serve(&*subject));
     }
     let args = Args::parse();
+    let subjects = args.backend.subjects();
+    let all = args.flips.saturating_mul(subjects.len() as u64);
+    let progress = Progress {
+        done: AtomicU64::new(0),
+        all,
+    };
+    let (args, progress) = (&args, &progress);
+    let reports: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> = subjects
+            .iter()
+            .map(|(backend, subject)| scope.spawn(|| flip(backend, &**subject, args, progress)))
+            .collect();
+        running.into_iter().map(ScopedJoinHandle::join).collect()
+    });
     let mut lawful = true;
-    for (backend, subject) in args.backend.subjects() {
-        let report = flip(backend, &*subject, &args)?;
+    for report in reports {
+        let report = report.map_err(|_| anyhow::anyhow!("a sweep panicked"))??;
         lawful &= report.is_lawful();
         if args.json {
             println!("{}", serde_json::to_string(&report)?);
@@ -107,23 +123,33 @@ fn main() -> anyhow::Result<ExitCode> {
     })
 }
 
-fn flip(backend: &str, subject: &dyn Subject, args: &Args) -> anyhow::Result<Report> {
+fn flip(
+    backend: &str,
+    subject: &dyn Subject,
+    args: &Args,
+    progress: &Progress,
+) -> anyhow::Result<Report> {
     let options = Options {
         backend: backend.to_owned(),
         flips: args.flips,
         seed: args.seed,
     };
-    let shows = io::stderr().is_terminal();
-    let mut progress = |done| {
-        if shows && done % 50 == 0 {
-            // Progress that cannot be shown is no reason to stop.
-            drop(write!(
-                io::stderr(),
-                "\r{backend}: {done} of {}\r",
-                args.flips
-            ));
-        }
-    };
-    damage::sweep(subject, &options, &mut progress)
+    damage::sweep(subject, &options, &mut |_| progress.advance())
         .map_err(|violation| anyhow::anyhow!("{backend}: {violation}"))
+}
+
+/// How many flips of all backends together are done.
+struct Progress {
+    done: AtomicU64,
+    all: u64,
+}
+
+impl Progress {
+    fn advance(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done.is_multiple_of(50) && io::stderr().is_terminal() {
+            // Progress that cannot be shown is no reason to stop.
+            drop(write!(io::stderr(), "{done} of {}\r", self.all));
+        }
+    }
 }

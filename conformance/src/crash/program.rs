@@ -61,7 +61,7 @@ struct Runs {
     /// nested crashes and a disk that lies, 32 for a sync.
     #[arg(long)]
     images: Option<usize>,
-    /// Runs at a time; by default as many as there are processors.
+    /// Runs at a time; by default twice as many as there are processors.
     #[arg(long)]
     jobs: Option<usize>,
     /// Where failures are kept.

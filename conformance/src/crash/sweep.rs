@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZero;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -35,12 +36,13 @@ pub struct Sweep {
 }
 
 impl Default for Sweep {
-    /// 20 runs of 500 images each, with as many at a time as there are processors.
+    /// 20 runs of 500 images each, with twice as many at a time as there are processors: a run often waits for the
+    /// process that opens an image.
     fn default() -> Self {
         Self {
             seeds: 1..=20,
             images: 500,
-            jobs: thread::available_parallelism().map_or(1, Into::into),
+            jobs: 2 * thread::available_parallelism().map_or(1, NonZero::get),
             faults: FaultPlan::default(),
             artifacts: env::temp_dir().join("raft-logstore-crash"),
         }
