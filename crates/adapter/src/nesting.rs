@@ -1,5 +1,3 @@
-use rmp::Marker;
-
 use crate::CodecError;
 
 /// How many arrays and maps of MessagePack may lie in each other.
@@ -12,14 +10,63 @@ const DEEPEST: usize = 128;
 ///
 /// When it does.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), CodecError> {
-    // How many values are left of each array and map that has begun.
-    let mut open = [0u64; DEEPEST];
-    let mut depth = 0;
+    // To look at every byte takes a fraction of the time that going from value to value may take.
+    if bytes.len() <= DEEPEST || most_arrays_and_maps(bytes) <= DEEPEST {
+        return Ok(());
+    }
+    walk(bytes)
+}
+
+/// How many arrays and maps there are at most.
+fn most_arrays_and_maps(bytes: &[u8]) -> usize {
+    // Few enough at a time to be counted in a byte, which many of fit into a register.
+    let parts = bytes.chunks(usize::from(u8::MAX));
+    let count = |part: &[u8]| -> u8 {
+        part.iter()
+            .map(|&byte| u8::from(may_begin_values(byte)))
+            .sum()
+    };
+    parts.map(|part| usize::from(count(part))).sum()
+}
+
+/// Whether a byte is the marker of an array or a map, or looks like one.
+fn may_begin_values(byte: u8) -> bool {
+    matches!(byte, 0x80..=0x9f | 0xdc..=0xdf)
+}
+
+/// [`check`], from value to value.
+fn walk(bytes: &[u8]) -> Result<(), CodecError> {
     let mut rest = bytes;
-    while let Some((&first, behind)) = rest.split_first() {
-        let Shape { bytes, values } = Shape::of(Marker::from_u8(first), behind);
+    // How many values follow in the innermost array or map, and in each of those around it.
+    let mut left = 1;
+    let mut around = [0; DEEPEST];
+    let mut depth = 0;
+    loop {
+        if left == 0 {
+            if depth == 0 {
+                return Ok(());
+            }
+            depth -= 1;
+            left = around[depth];
+            continue;
+        }
+        left -= 1;
+        let Some((&marker, behind)) = rest.split_first() else {
+            return Ok(());
+        };
+        let (bytes, values) = match SHAPES[usize::from(marker)] {
+            Shape::Bytes(bytes) => (usize::from(bytes), 0),
+            Shape::LengthAndBytes { width, more } => {
+                let bytes = usize::try_from(number(behind, width)).unwrap_or(usize::MAX);
+                (bytes.saturating_add(usize::from(width + more)), 0)
+            }
+            Shape::Values(values) => (0, u64::from(values)),
+            Shape::LengthAndValues { width, each } => {
+                (usize::from(width), u64::from(each) * number(behind, width))
+            }
+        };
         let Some(behind) = behind.get(bytes..) else {
-            break;
+            return Ok(());
         };
         rest = behind;
         if values > 0 {
@@ -28,85 +75,70 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), CodecError> {
                     "the value goes more than {DEEPEST} arrays and maps deep"
                 )));
             }
-            open[depth] = values;
+            around[depth] = left;
             depth += 1;
-            continue;
-        }
-        // It has ended, and with it whatever it is the last of.
-        while depth > 0 {
-            open[depth - 1] -= 1;
-            if open[depth - 1] > 0 {
-                break;
-            }
-            depth -= 1;
-        }
-        if depth == 0 {
-            break;
+            left = values;
         }
     }
-    Ok(())
 }
 
 /// What follows a marker.
-struct Shape {
-    /// Of the value itself, with its length.
-    bytes: usize,
-    /// In it: elements, or keys and values.
-    values: u64,
+#[derive(Clone, Copy)]
+enum Shape {
+    /// So many bytes.
+    Bytes(u8),
+    /// A length of `width` bytes, so many bytes, and `more`.
+    LengthAndBytes { width: u8, more: u8 },
+    /// So many values.
+    Values(u8),
+    /// A length of `width` bytes, and `each` so many values.
+    LengthAndValues { width: u8, each: u8 },
 }
 
-impl Shape {
-    fn of(marker: Marker, behind: &[u8]) -> Self {
-        match marker {
-            Marker::FixPos(_)
-            | Marker::FixNeg(_)
-            | Marker::Null
-            | Marker::True
-            | Marker::False
-            | Marker::Reserved => Self::bytes(0),
-            Marker::U8 | Marker::I8 => Self::bytes(1),
-            Marker::U16 | Marker::I16 | Marker::FixExt1 => Self::bytes(2),
-            Marker::FixExt2 => Self::bytes(3),
-            Marker::U32 | Marker::I32 | Marker::F32 => Self::bytes(4),
-            Marker::FixExt4 => Self::bytes(5),
-            Marker::U64 | Marker::I64 | Marker::F64 => Self::bytes(8),
-            Marker::FixExt8 => Self::bytes(9),
-            Marker::FixExt16 => Self::bytes(17),
-            Marker::FixStr(len) => Self::bytes(len.into()),
-            Marker::Str8 | Marker::Bin8 => Self::with_length::<1>(behind, 0),
-            Marker::Str16 | Marker::Bin16 => Self::with_length::<2>(behind, 0),
-            Marker::Str32 | Marker::Bin32 => Self::with_length::<4>(behind, 0),
-            // The type of an extension is a byte more.
-            Marker::Ext8 => Self::with_length::<1>(behind, 1),
-            Marker::Ext16 => Self::with_length::<2>(behind, 1),
-            Marker::Ext32 => Self::with_length::<4>(behind, 1),
-            Marker::FixArray(len) => Self::values(0, len.into()),
-            Marker::Array16 => Self::values(2, number::<2>(behind)),
-            Marker::Array32 => Self::values(4, number::<4>(behind)),
-            Marker::FixMap(len) => Self::values(0, 2 * u64::from(len)),
-            Marker::Map16 => Self::values(2, 2 * number::<2>(behind)),
-            Marker::Map32 => Self::values(4, 2 * number::<4>(behind)),
-        }
+/// By the [markers](https://github.com/msgpack/msgpack/blob/master/spec.md#formats) of MessagePack.
+static SHAPES: [Shape; 256] = {
+    let mut shapes = [Shape::Bytes(0); 256];
+    let mut marker = 0;
+    while marker < shapes.len() {
+        shapes[marker] = shape(marker as u8);
+        marker += 1;
     }
+    shapes
+};
 
-    fn bytes(bytes: usize) -> Self {
-        Self { bytes, values: 0 }
-    }
-
-    fn values(bytes: usize, values: u64) -> Self {
-        Self { bytes, values }
-    }
-
-    /// Bytes behind a length of `N` bytes, and `more`.
-    fn with_length<const N: usize>(behind: &[u8], more: usize) -> Self {
-        let length = usize::try_from(number::<N>(behind)).unwrap_or(usize::MAX);
-        Self::bytes(length.saturating_add(N + more))
+const fn shape(marker: u8) -> Shape {
+    match marker {
+        // Small numbers, nil, false, true, and what is never used.
+        0x00..=0x7f | 0xe0..=0xff | 0xc0..=0xc3 => Shape::Bytes(0),
+        // Small maps, arrays and strings.
+        0x80..=0x8f => Shape::Values(2 * (marker & 0x0f)),
+        0x90..=0x9f => Shape::Values(marker & 0x0f),
+        0xa0..=0xbf => Shape::Bytes(marker & 0x1f),
+        // Bytes and strings.
+        0xc4 | 0xd9 => Shape::LengthAndBytes { width: 1, more: 0 },
+        0xc5 | 0xda => Shape::LengthAndBytes { width: 2, more: 0 },
+        0xc6 | 0xdb => Shape::LengthAndBytes { width: 4, more: 0 },
+        // Extensions, whose type is a byte more.
+        0xc7 => Shape::LengthAndBytes { width: 1, more: 1 },
+        0xc8 => Shape::LengthAndBytes { width: 2, more: 1 },
+        0xc9 => Shape::LengthAndBytes { width: 4, more: 1 },
+        0xd4..=0xd8 => Shape::Bytes(1 + (1 << (marker - 0xd4))),
+        // Numbers.
+        0xca => Shape::Bytes(4),
+        0xcb => Shape::Bytes(8),
+        0xcc..=0xcf => Shape::Bytes(1 << (marker - 0xcc)),
+        0xd0..=0xd3 => Shape::Bytes(1 << (marker - 0xd0)),
+        // Arrays and maps.
+        0xdc => Shape::LengthAndValues { width: 2, each: 1 },
+        0xdd => Shape::LengthAndValues { width: 4, each: 1 },
+        0xde => Shape::LengthAndValues { width: 2, each: 2 },
+        0xdf => Shape::LengthAndValues { width: 4, each: 2 },
     }
 }
 
-/// The number in the first `N` bytes; any where they are missing, which shows when they are passed over.
-fn number<const N: usize>(bytes: &[u8]) -> u64 {
-    let number = bytes.iter().take(N);
+/// The number in the first `width` bytes; any where they are missing, which shows when they are passed over.
+fn number(bytes: &[u8], width: u8) -> u64 {
+    let number = bytes.iter().take(width.into());
     number.fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
@@ -163,8 +195,17 @@ mod tests {
     #[case::map_16(&[0xde, 0, 1, 0xff, 0xff])]
     #[case::map_32(&[0xdf, 0, 0, 0, 1, 0xff, 0xff])]
     fn every_kind_of_value_is_passed_over(#[case] value: &[u8]) {
-        check(&before_arrays(value, DEEPEST)).unwrap();
+        walk(&before_arrays(value, DEEPEST)).unwrap();
+        walk(&before_arrays(value, DEEPEST + 1)).unwrap_err();
         check(&before_arrays(value, DEEPEST + 1)).unwrap_err();
+    }
+
+    #[test]
+    fn bytes_that_look_like_arrays_and_arrays_beside_each_other_are_not_deep() {
+        let bytes = [vec![0xc5, 1, 0], vec![0x91; 256]].concat();
+        check(&bytes).unwrap();
+        let arrays = [vec![0xdc, 1, 0], [0x91, 0xc0].repeat(256)].concat();
+        check(&arrays).unwrap();
     }
 
     #[test]
