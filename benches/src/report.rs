@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -107,7 +108,7 @@ pub(crate) fn make(options: &Options, bench: &Bench, json: bool) -> Result<()> {
     fs::write(&options.out, html).with_context(|| format!("writing {}", options.out.display()))?;
     eprintln!("wrote {}", options.out.display());
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
+use std::io::{self, Write};
+
 use anyhow::Result;
 use serde_json::{Map, Value};
 
 /// Prints rows as one JSON array, or as a table with the same columns.
 pub(crate) fn print(rows: &[Map<String, Value>], json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(rows)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(rows)?)?;
         return Ok(());
     }
     let Some(first) = rows.first() else {
@@ -21,7 +23,7 @@ pub(crate) fn print(rows: &[Map<String, Value>], json: bool) -> Result<()> {
         let cells: Vec<String> = cells
             .map(|(cell, width)| format!("{cell:>width$}"))
             .collect();
-        println!("{}", cells.join("  "));
+        writeln!(io::stdout(), "{}", cells.join("  "))?;
     }
     Ok(())
 }

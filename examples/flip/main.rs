@@ -111,9 +111,9 @@ fn main() -> anyhow::Result<ExitCode> {
         let report = report.map_err(|_| anyhow::anyhow!("a sweep panicked"))??;
         lawful &= report.is_lawful();
         if args.json {
-            println!("{}", serde_json::to_string(&report)?);
+            writeln!(io::stdout(), "{}", serde_json::to_string(&report)?)?;
         } else {
-            println!("{report}");
+            writeln!(io::stdout(), "{report}")?;
         }
     }
     Ok(if lawful {

@@ -14,6 +14,7 @@ mod network;
 mod shard;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -91,25 +92,26 @@ impl fmt::Display for Report {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli).await {
-        Ok(report) => {
-            let printed = if cli.json {
-                serde_json::json!(report).to_string()
-            } else {
-                report.to_string()
-            };
-            println!("{printed}");
-            if report.lost == 0 {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
-        }
+    match report(&cli).await {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs, says what came of it, and how many writes were lost.
+async fn report(cli: &Cli) -> Result<u64> {
+    let report = run(cli).await?;
+    let printed = if cli.json {
+        serde_json::json!(report).to_string()
+    } else {
+        report.to_string()
+    };
+    writeln!(io::stdout(), "{printed}").context("printing the report")?;
+    Ok(report.lost)
 }
 
 async fn run(cli: &Cli) -> Result<Report> {

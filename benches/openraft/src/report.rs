@@ -1,3 +1,5 @@
+use std::io::{self, Write};
+
 use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::Value;
@@ -20,7 +22,7 @@ pub(crate) struct Row {
 /// Prints the rows: one JSON array, or a table with the same columns.
 pub(crate) fn print(rows: &[Row], json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(rows)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(rows)?)?;
         return Ok(());
     }
     let mut lines: Vec<Vec<String>> = Vec::new();
@@ -38,7 +40,8 @@ pub(crate) fn print(rows: &[Row], json: bool) -> Result<()> {
             let width = lines.iter().map(|line| line[column].len()).max();
             format!("{cell:>width$}", width = width.unwrap_or(0))
         });
-        println!("{}", cells.collect::<Vec<_>>().join("  "));
+        let cells = cells.collect::<Vec<_>>().join("  ");
+        writeln!(io::stdout(), "{cells}")?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -191,10 +191,13 @@ fn print_each<R: Serialize + Display>(
         let (as_it_must, report) = run(target)?;
         all &= as_it_must;
         if json {
-            println!("{}", serde_json::to_string(&report)?);
+            writeln!(io::stdout(), "{}", serde_json::to_string(&report)?)?;
         } else {
-            println!("{report}");
-            println!("  {} s", started.elapsed().as_secs_f32());
+            writeln!(
+                io::stdout(),
+                "{report}\n  {} s",
+                started.elapsed().as_secs_f32()
+            )?;
         }
     }
     Ok(all)
@@ -256,12 +259,12 @@ impl Replay {
             Some(path) => OpLog::load(path)?,
             None => {
                 let recording = run.record()?;
-                println!("the writer: {:?}", recording.verdict);
+                writeln!(io::stdout(), "the writer: {:?}", recording.verdict)?;
                 recording.log
             }
         };
         let Some(plan) = &self.plan else {
-            println!("{}", log.summary());
+            writeln!(io::stdout(), "{}", log.summary())?;
             return Ok(true);
         };
         if !(log.base..=log.mutations.len()).contains(&plan.at) {
@@ -285,7 +288,7 @@ impl Replay {
         }
         let mut examiner = Examiner::new(target, run.workload)?;
         let verdict = examiner.examine(&image, window, goes_on(plan))?;
-        println!("{window:?}\n{verdict:?}");
+        writeln!(io::stdout(), "{window:?}\n{verdict:?}")?;
         Ok(verdict.is_ok())
     }
 }
