@@ -7,12 +7,12 @@ use anyhow::{Result, anyhow, ensure};
 use bytes::Bytes;
 use clap::Args;
 use futures_executor::block_on;
-use raft_logstore::{BlockingGroup, Entry, GroupId, LogStoreExt, Store};
+use raft_logstore::{BlockingGroup, Completion, Entry, GroupId, LogStore, LogStoreExt, Store};
 use serde::Serialize;
 
 use crate::args;
 use crate::bench::Bench;
-use crate::contender::STORE;
+use crate::contender::{COMPLETIONS, STORE};
 use crate::payload::Payloads;
 use crate::plot::{Mark, Plot, Scale};
 use crate::rounds::{Rate, Rounds, appends_per_second, entries_per_sync, take_turns};
@@ -31,11 +31,13 @@ pub(crate) struct Options {
 #[derive(Serialize)]
 pub(crate) struct Row {
     backend: &'static str,
+    /// `store`: the threads block, and one of them commits; `completions`: they wait for the store's own thread.
+    path: &'static str,
     threads: u64,
     groups: u64,
     appends_per_second: f64,
     entries_per_sync: f64,
-    /// This throughput over that of one thread, round by round.
+    /// This throughput over that of one thread that takes the same path, round by round.
     ratio_to_one_thread: f64,
     appends_per_second_quartiles: [f64; 2],
     ratio_to_one_thread_quartiles: [f64; 2],
@@ -44,6 +46,7 @@ pub(crate) struct Row {
 /// Some threads on some groups of a store of their own.
 struct Contender {
     backend: &'static str,
+    path: &'static str,
     threads: u64,
     groups: u64,
     store: Store,
@@ -57,18 +60,34 @@ struct SharedLog {
 }
 
 impl SharedLog {
-    /// Appends one entry and waits until it is durable.
+    /// Appends one entry and waits until it is durable; the thread may commit itself.
     fn append(&self, payload: Bytes) -> Result<()> {
-        let submitted = {
-            let mut next = self
-                .next
-                .lock()
-                .map_err(|_| anyhow!("another thread failed"))?;
-            let submitted = self.group.append(vec![Entry::new(*next, payload)])?;
-            *next += 1;
-            submitted
-        };
+        let submitted = self.submit(payload, |entries| self.group.append(entries))?;
         Ok(submitted.wait()?)
+    }
+
+    /// The same, for the store's own thread to commit.
+    fn append_and_be_told(&self, payload: Bytes) -> Result<()> {
+        let (done, durable) = Completion::pending();
+        self.submit(payload, |entries| {
+            block_on(self.group.group().append(entries, done))
+        })?;
+        Ok(block_on(durable)?)
+    }
+
+    /// Submits one entry as the next.
+    fn submit<S>(
+        &self,
+        payload: Bytes,
+        append: impl FnOnce(Vec<Entry>) -> raft_logstore::Result<S>,
+    ) -> Result<S> {
+        let mut next = self
+            .next
+            .lock()
+            .map_err(|_| anyhow!("another thread failed"))?;
+        let submitted = append(vec![Entry::new(*next, payload)])?;
+        *next += 1;
+        Ok(submitted)
     }
 }
 
@@ -78,11 +97,14 @@ impl Workload for Options {
     fn measure(&self, bench: &Bench) -> Result<Vec<Row>> {
         let dir = bench.folder()?;
         let mut all = Vec::new();
+        let crowds = [(1, 1), (self.threads, 1), (self.threads, self.threads)];
         for ours in bench.ours() {
-            for (threads, groups) in [(1, 1), (self.threads, 1), (self.threads, self.threads)] {
-                let name = format!("{}-{threads}-{groups}", ours.name);
-                let store = ours.store(&dir.path().join(name))?;
-                all.push(Contender::new(ours.name, threads, groups, store));
+            for path in [STORE, COMPLETIONS] {
+                for (threads, groups) in crowds {
+                    let name = format!("{}-{path}-{threads}-{groups}", ours.name);
+                    let store = ours.store(&dir.path().join(name))?;
+                    all.push(Contender::new(ours.name, path, threads, groups, store));
+                }
             }
         }
         let payloads = Payloads::new(self.rounds.bytes);
@@ -94,11 +116,13 @@ impl Workload for Options {
             .map(|turns| appends_per_second(turns))
             .collect();
         let row = |(number, one): (usize, &Contender)| {
-            // The first of each backend has one thread.
+            // The first of each path has one thread.
             let rate = Spread::of(&rates[number]);
-            let ratio = Spread::of_ratio(&rates[number], &rates[number / 3 * 3]);
+            let alone = number / crowds.len() * crowds.len();
+            let ratio = Spread::of_ratio(&rates[number], &rates[alone]);
             Row {
                 backend: one.backend,
+                path: one.path,
                 threads: one.threads,
                 groups: one.groups,
                 appends_per_second: rate.median.round(),
@@ -119,7 +143,13 @@ impl Workload for Options {
         let mark = |row: &Row| {
             let case = format!("{} on {}", row.threads, row.groups);
             let quartiles = Some(row.appends_per_second_quartiles);
-            Mark::new(row.backend, STORE, case, row.appends_per_second, quartiles)
+            Mark::new(
+                row.backend,
+                row.path,
+                case,
+                row.appends_per_second,
+                quartiles,
+            )
         };
         vec![Plot {
             title: "durable appends per second".into(),
@@ -132,13 +162,20 @@ impl Workload for Options {
 }
 
 impl Contender {
-    fn new(backend: &'static str, threads: u64, groups: u64, store: Store) -> Self {
+    fn new(
+        backend: &'static str,
+        path: &'static str,
+        threads: u64,
+        groups: u64,
+        store: Store,
+    ) -> Self {
         let log = |id| SharedLog {
             group: store.group(GroupId(id)).blocking(),
             next: Mutex::new(1),
         };
         Self {
             backend,
+            path,
             threads,
             groups,
             logs: (0..groups).map(log).collect(),
@@ -158,7 +195,12 @@ impl Contender {
                     scope.spawn(move || -> Result<()> {
                         let mut payloads = payloads.for_thread(worker);
                         while !stop.load(Ordering::Relaxed) {
-                            log.append(payloads.next(rounds.bytes))?;
+                            let payload = payloads.next(rounds.bytes);
+                            if self.path == COMPLETIONS {
+                                log.append_and_be_told(payload)?;
+                            } else {
+                                log.append(payload)?;
+                            }
                         }
                         Ok(())
                     })
