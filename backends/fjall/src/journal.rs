@@ -314,7 +314,7 @@ impl Tape {
             if bytes.is_empty() {
                 return Ok(true);
             }
-            if bytes[0] != 0 || bytes.iter().any(|&byte| byte != 0) {
+            if !are_zeros(bytes) {
                 return Ok(false);
             }
             self.front = self.back;
@@ -331,7 +331,9 @@ impl Tape {
             if bytes.is_empty() {
                 return Ok(end);
             }
-            if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
+            if !are_zeros(bytes)
+                && let Some(last) = bytes.iter().rposition(|&byte| byte != 0)
+            {
                 end = at + last as u64 + 1;
             }
             self.front = self.back;
@@ -345,7 +347,9 @@ impl Tape {
         loop {
             let at = self.at();
             let bytes = self.peek(Head::LEN)?;
-            let heads = bytes.windows(Head::LEN).enumerate();
+            // No head begins with a zero.
+            let searched = if are_zeros(bytes) { &[] } else { bytes };
+            let heads = searched.windows(Head::LEN).enumerate();
             for (offset, bytes) in heads.filter(|(_, bytes)| bytes[0] == Head::START) {
                 let head = bytes.first_chunk().and_then(Head::decode);
                 if head.is_some_and(|head| head.link.number > known) {
@@ -410,4 +414,12 @@ impl Tape {
         let value = u32::from_le_bytes([rest[14], rest[15], rest[16], rest[17]]);
         self.hash(u64::from(key) + u64::from(value), hash)
     }
+}
+
+/// Whether all of some bytes are zeros: the first is, and each of the others is as the one before it. Slices are compared
+/// many bytes at a time, and a journal has up to 64 MiB of zeros at its end.
+fn are_zeros(bytes: &[u8]) -> bool {
+    bytes
+        .split_first()
+        .is_none_or(|(first, rest)| *first == 0 && rest == &bytes[..rest.len()])
 }
