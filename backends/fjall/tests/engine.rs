@@ -646,14 +646,7 @@ fn table_bytes(dir: &Path) -> u64 {
         .sum()
 }
 
-/// Waits until `done` says so, which is asked every few milliseconds.
-fn within_a_minute(otherwise: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !done() {
-        assert!(Instant::now() < deadline, "{otherwise}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
 fn purged_space_is_given_back_while_the_store_is_open() {
@@ -663,19 +656,19 @@ fn purged_space_is_given_back_while_the_store_is_open() {
     let mut sequence = 0;
     append_long(&*backend, &mut sequence, 1, 80 * 512);
     // fjall writes tables in the background, and is behind by up to three memtables.
-    within_a_minute("the tables were not written", || {
+    within(MINUTE, "the tables were not written", || {
         table_bytes(dir.path()) > 30 << 20
     });
     let full = table_bytes(dir.path());
     sequence += 1;
     commit(&*backend, sequence, vec![purge(GROUP, 79 * 512)]);
     while backend.maintain().unwrap() {}
-    within_a_minute("the deletions were not written out", || {
+    within(MINUTE, "the deletions were not written out", || {
         backend.reusable_bytes().unwrap() >= full / 2
     });
     // What is appended then, keeping little, makes fjall compact.
     let mut last = 80 * 512;
-    within_a_minute("nothing was compacted", || {
+    within(MINUTE, "nothing was compacted", || {
         append_long(&*backend, &mut sequence, last + 1, 8 * 512);
         last += 8 * 512;
         sequence += 1;

@@ -95,6 +95,15 @@ pub(crate) fn open_error(config: &FjallConfig, dir: &Path) -> Error {
     config.open(dir).map(|_| ()).unwrap_err()
 }
 
+/// Waits until `done` says so, which is asked every few milliseconds, and panics with `otherwise` after `limit`.
+pub(crate) fn within(limit: Duration, otherwise: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !done() {
+        assert!(Instant::now() < deadline, "{otherwise}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// The folder of a store as it was at one moment.
 pub(crate) struct Packed {
     pub(crate) config: FjallConfig,
@@ -204,11 +213,9 @@ fn history() -> (Packed, Packed) {
     // Has the memtable, which is full, written to a table.
     commit_and_settle(&*backend, 3, vec![purge(GROUP, 90), vote(OTHER, "b")]);
     let tables = dir.path().join("db/keyspaces/1/tables");
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while fs::read_dir(&tables).unwrap().count() == 0 {
-        assert!(Instant::now() < deadline, "no table was written");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    within(Duration::from_secs(20), "no table was written", || {
+        fs::read_dir(&tables).unwrap().count() > 0
+    });
     // The table is there before it is in the list of tables, and may then be moved.
     std::thread::sleep(Duration::from_millis(300));
     commit_and_settle(&*backend, 4, vec![append(GROUP, 201, 210)]);
