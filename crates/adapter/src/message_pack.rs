@@ -9,9 +9,9 @@ use crate::{Codec, CodecError, nesting};
 /// a type use every serde attribute (`skip_serializing_if`, `flatten`, tagged enums) and gain fields
 /// with `#[serde(default)]` without making stored entries unreadable.
 ///
-/// Arrays and maps may lie in each other 128 deep, where a field, a variant with data and an element take a level each. A
-/// value that goes deeper is not written, so what is written can be read, and no bytes overflow the stack of the thread that
-/// reads them.
+/// Values may lie in each other 128 levels deep: a struct, a map, a sequence and a tuple take one, and so does a variant
+/// with data, beside what it holds. A value that goes deeper is not written, so what is written can be read, and no bytes
+/// take the thread that reads them deeper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessagePack;
 
