@@ -13,62 +13,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use raft_logstore_core::{
-    Backend, BackendConfig, Batch, Entry, ErrorKind, IndexRange, MemoryBackend, Op, StableKey,
-};
+use raft_logstore_core::{Backend, BackendConfig, Batch, Entry, ErrorKind, IndexRange, Op};
 use raft_logstore_fjall::FjallConfig;
 use rstest::rstest;
 use support::*;
-
-#[test]
-fn batches_have_the_same_effect_as_on_the_reference_and_survive_reopening() {
-    let (dir, config) = created();
-    let reference = MemoryBackend::new();
-    let mut backend = config.open(dir.path()).unwrap();
-    let batches = [
-        vec![append(GROUP, 1, 500), append(OTHER, 1, 1), vote(GROUP, "a")],
-        vec![
-            append(OTHER, 2, 40),
-            append(GROUP, 501, 501),
-            vote(OTHER, "b"),
-            // The later of two writes of a key wins.
-            vote(OTHER, "c"),
-        ],
-        // Entries that the batch itself put there go with the range.
-        vec![
-            truncate(GROUP, 450),
-            append(GROUP, 450, 600),
-            truncate(GROUP, 500),
-            append(GROUP, 500, 610),
-        ],
-        vec![purge(GROUP, 599), append(GROUP, 611, 640)],
-        vec![
-            append(OTHER, 41, 50),
-            Op::DropGroup { group: OTHER },
-            append(OTHER, 7, 30),
-            purge(OTHER, 10_000),
-        ],
-        vec![
-            Op::Put {
-                group: GROUP,
-                key: StableKey::VOTE,
-                value: None,
-            },
-            append(OTHER, 10_001, 10_027),
-        ],
-    ];
-    for (sequence, ops) in (1..).zip(batches) {
-        let batch = Batch { sequence, ops };
-        backend.commit(&batch).unwrap();
-        reference.commit(&batch).unwrap();
-        assert_eq!(content(&*backend).unwrap(), content(&reference).unwrap());
-        backend.close().unwrap();
-        backend = config.open(dir.path()).unwrap();
-        assert_eq!(content(&*backend).unwrap(), content(&reference).unwrap());
-    }
-    while backend.maintain().unwrap() {}
-    assert_eq!(content(&*backend).unwrap(), content(&reference).unwrap());
-}
 
 #[test]
 fn opening_never_creates_and_creating_never_overwrites() {

@@ -16,8 +16,8 @@ use std::{env, thread};
 use heed::types::Bytes;
 use heed::{CommitOrAbort, EnvOpenOptions};
 use raft_logstore_core::{
-    Backend, BackendConfig, Batch, Entry, Error, ErrorKind, GroupId, IndexRange, MemoryBackend, Op,
-    Result, StableKey,
+    Backend, BackendConfig, Batch, Entry, Error, ErrorKind, GroupId, IndexRange, Op, Result,
+    StableKey,
 };
 use raft_logstore_heed::HeedConfig;
 use rstest::rstest;
@@ -136,53 +136,6 @@ fn snapshot(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, std::time::SystemTime)> {
         (entry.path(), (fs::read(entry.path()).unwrap(), changed))
     });
     entries.collect()
-}
-
-#[test]
-fn batches_have_the_same_effect_as_on_the_reference_and_survive_reopening() {
-    let (dir, config) = created(HeedConfig::default().with_map_size(HeedConfig::MIN_MAP_SIZE));
-    let reference = MemoryBackend::new();
-    let mut backend = config.open(dir.path()).unwrap();
-    let batches = [
-        vec![append(GROUP, 1, 500), append(OTHER, 1, 1), vote(GROUP, "a")],
-        vec![
-            append_sized(OTHER, 2, 40, 5000),
-            append(GROUP, 501, 501),
-            vote(OTHER, "b"),
-        ],
-        vec![
-            Op::Truncate {
-                group: GROUP,
-                from: 450,
-            },
-            append(GROUP, 450, 600),
-        ],
-        vec![purge(GROUP, 599), append(GROUP, 601, 640)],
-        vec![
-            Op::DropGroup { group: OTHER },
-            append(OTHER, 7, 30),
-            purge(OTHER, 10_000),
-        ],
-        vec![
-            Op::Put {
-                group: GROUP,
-                key: StableKey::VOTE,
-                value: None,
-            },
-            append(OTHER, 10_007, 10_027),
-        ],
-    ];
-    for (sequence, ops) in (1..).zip(batches) {
-        let batch = Batch { sequence, ops };
-        backend.commit(&batch).unwrap();
-        reference.commit(&batch).unwrap();
-        assert_eq!(content(&*backend).unwrap(), content(&reference).unwrap());
-        backend.close().unwrap();
-        backend = config.open(dir.path()).unwrap();
-        assert_eq!(content(&*backend).unwrap(), content(&reference).unwrap());
-    }
-    while backend.maintain().unwrap() {}
-    assert_eq!(content(&*backend).unwrap(), content(&reference).unwrap());
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use raft_logstore_core::{
-    Backend, BackendConfig, Batch, Entry, Error, ErrorKind, GroupId, IndexRange, MemoryBackend, Op,
-    Result, StableKey,
+    Backend, BackendConfig, Batch, Entry, Error, ErrorKind, GroupId, IndexRange, Op, Result,
+    StableKey,
 };
 use raft_logstore_redb::RedbConfig;
 use redb::{ReadableDatabase, TableDefinition};
@@ -87,55 +87,6 @@ fn content(backend: &dyn Backend) -> Result<String> {
 
 fn open_error(config: &RedbConfig, dir: &Path) -> Error {
     config.open(dir).map(|_| ()).unwrap_err()
-}
-
-#[test]
-fn batches_have_the_same_effect_as_on_the_reference_and_survive_reopening() {
-    let (dir, config) = created();
-    let reference = MemoryBackend::new();
-    let mut backend = config.open(dir.path()).unwrap();
-    let batches = [
-        // Long runs and single entries, groups side by side.
-        vec![append(GROUP, 1, 500), append(OTHER, 1, 1), vote(GROUP, "a")],
-        vec![
-            append(OTHER, 2, 40),
-            append(GROUP, 501, 501),
-            vote(OTHER, "b"),
-        ],
-        // A run in place of one that was there.
-        vec![
-            Op::Truncate {
-                group: GROUP,
-                from: 450,
-            },
-            append(GROUP, 450, 600),
-        ],
-        vec![purge(GROUP, 599), append(GROUP, 601, 640)],
-        vec![
-            Op::DropGroup { group: OTHER },
-            append(OTHER, 7, 30),
-            purge(OTHER, 10_000),
-        ],
-        vec![
-            Op::Put {
-                group: GROUP,
-                key: StableKey::VOTE,
-                value: None,
-            },
-            append(OTHER, 10_007, 10_027),
-        ],
-    ];
-    for (sequence, ops) in (1..).zip(batches) {
-        let batch = Batch { sequence, ops };
-        backend.commit(&batch).unwrap();
-        reference.commit(&batch).unwrap();
-        assert_eq!(content(&*backend).unwrap(), content(&reference).unwrap());
-        backend.close().unwrap();
-        backend = config.open(dir.path()).unwrap();
-        assert_eq!(content(&*backend).unwrap(), content(&reference).unwrap());
-    }
-    while backend.maintain().unwrap() {}
-    assert_eq!(content(&*backend).unwrap(), content(&reference).unwrap());
 }
 
 #[test]

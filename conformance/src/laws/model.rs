@@ -2,6 +2,9 @@
 
 use std::env;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -11,16 +14,18 @@ use raft_logstore_core::{
     Backend, Batch, Bounds, Entry, GroupId, IndexRange, MemoryBackend, Op, Result, StableKey,
 };
 
+use crate::commit_control::Hold;
 use crate::expect::expect_entries;
 use crate::law::law;
 use crate::payload::payload;
 use crate::violation::{ensure, ensure_eq};
 use crate::{
-    Feature, Law, LawResult, Probe, Session, Setting, Submission, TestBed, Tracker, Violation,
+    Feature, Law, LawResult, Probe, Session, Setting, Submission, TestBed, Tracker, View, Violation,
 };
 
-pub(crate) const LAWS: &[Law] =
-    &[law!(1, any_operations_match_the_reference, needs [], in &[Setting::LIVE, Setting::COLD])];
+pub(crate) const LAWS: &[Law] = &[
+    law!(1, any_operations_match_the_reference, needs [], in &[Setting::LIVE, Setting::COLD, Setting::HELD]),
+];
 
 /// How many random sequences are tried.
 const CASES_ENV: &str = "RAFT_LOGSTORE_MODEL_CASES";
@@ -31,6 +36,9 @@ const SEED_ENV: &str = "RAFT_LOGSTORE_MODEL_SEED";
 /// Laws 1, 2, 4 to 9 and 11. Whatever is done to a store, valid or not, in whatever order: after each
 /// operation bounds, entries, stable keys and errors are those of the reference, core's
 /// `MemoryBackend`; also after closing and opening.
+///
+/// Where commits are held back, many operations go into one batch, and after each commit the backend
+/// holds what the reference does.
 ///
 /// What a store need not answer (see `Feature`) is not asked of it.
 ///
@@ -180,6 +188,9 @@ static KEYS: [StableKey; 3] = [
 fn run(bed: &TestBed<'_>, steps: &[Step]) -> LawResult {
     let bed = TestBed::new(bed.subject(), bed.setting(), bed.deadline())?;
     let mut pair = Pair::open(&bed)?;
+    if bed.setting().view == View::Held {
+        compare_batches(&bed);
+    }
     for (number, step) in steps.iter().enumerate() {
         pair.take(&bed, number as u64, step)
             .and_then(|()| pair.compare())
@@ -190,10 +201,42 @@ fn run(bed: &TestBed<'_>, steps: &[Step]) -> LawResult {
         .map_err(|violation| violation.context("at the end"))
 }
 
+/// Has every batch committed to a reference of its own too, and all that the backend holds then compared.
+fn compare_batches(bed: &TestBed<'_>) {
+    let reference = MemoryBackend::new();
+    bed.control().watch(move |batch, backend| {
+        reference.commit(batch)?;
+        compare_backends(backend, &reference)
+            .map_err(|violation| violation.context(format!("after a commit of {:?}", batch.ops)))
+    });
+}
+
+fn compare_backends(backend: &dyn Backend, reference: &MemoryBackend) -> LawResult {
+    ensure_eq!(backend.sequence()?, reference.sequence()?, "commits");
+    ensure_eq!(backend.groups()?, reference.groups()?, "groups");
+    for group in reference.groups()? {
+        let (found, expected) = (backend.bounds(group)?, reference.bounds(group)?);
+        ensure_eq!(found, expected, "bounds of group {group}");
+        let all = |backend: &dyn Backend| backend.read(group, IndexRange::new(..), u64::MAX);
+        expect_entries(&all(backend)?, &all(reference)?)
+            .map_err(|violation| violation.context(format!("group {group}")))?;
+        let keys = reference.stable_keys(group)?;
+        ensure_eq!(backend.stable_keys(group)?, keys, "keys of group {group}");
+        for key in keys {
+            let (found, expected) = (backend.get(group, &key)?, reference.get(group, &key)?);
+            ensure_eq!(found, expected, "stable key {key} of group {group}");
+        }
+    }
+    Ok(())
+}
+
 /// The store under test and the reference, in step.
 struct Pair {
     // Taken only while reopening.
-    session: Option<Session>,
+    session: Option<Arc<Session>>,
+    hold: Option<Hold>,
+    /// Groups that are being dropped.
+    drops: Vec<JoinHandle<Result<()>>>,
     groups: &'static [GroupId],
     keys: &'static [StableKey],
     reference: Reference,
@@ -203,7 +246,9 @@ struct Pair {
 impl Pair {
     fn open(bed: &TestBed<'_>) -> LawResult<Self> {
         Ok(Self {
-            session: Some(bed.open()?),
+            session: Some(Arc::new(bed.open()?)),
+            hold: bed.hold(),
+            drops: Vec::new(),
             groups: if bed.has(Feature::Groups) {
                 &GROUPS
             } else {
@@ -219,7 +264,7 @@ impl Pair {
         })
     }
 
-    fn session(&self) -> &Session {
+    fn session(&self) -> &Arc<Session> {
         self.session
             .as_ref()
             .expect("a session is there between steps")
@@ -320,18 +365,18 @@ impl Pair {
             }
             Step::DropGroup { .. } if !bed.has(Feature::Groups) => Ok(()),
             Step::DropGroup { group } => {
-                let (group, ..) = self.group(group)?;
-                self.reference.apply(Op::DropGroup { group })?;
-                Ok(self.session().drop_group(group)?)
+                let (group, log, _) = self.group(group)?;
+                self.drop_group(bed, group, &log)
             }
             Step::WaitForDisk => self.wait_for_disk(bed),
             Step::Reopen if !bed.has(Feature::Reopen) => self.wait_for_disk(bed),
             Step::Reopen => {
-                if let Some(session) = self.session.take() {
+                self.let_go()?;
+                if let Some(session) = self.session.take().and_then(Arc::into_inner) {
                     session.close()?;
                 }
                 self.wait_for_disk(bed)?;
-                let session = self.session.insert(bed.open()?);
+                let session = self.session.insert(Arc::new(bed.open()?));
                 if bed.has(Feature::Groups) {
                     let (found, expected) = (session.groups()?, self.reference.memory.groups()?);
                     ensure_eq!(found, expected, "groups");
@@ -341,14 +386,62 @@ impl Pair {
         }
     }
 
+    /// Drops a group on a thread of its own: it takes until that is durable, and more is to be queued behind it.
+    fn drop_group(&mut self, bed: &TestBed<'_>, group: GroupId, log: &Probe) -> LawResult {
+        let was_blank = self.is_blank(log)?;
+        self.reference.apply(Op::DropGroup { group })?;
+        let session = Arc::clone(self.session());
+        self.drops
+            .push(thread::spawn(move || session.drop_group(group)));
+        if was_blank {
+            // Nothing will show that it is queued.
+            return self.wait_for_disk(bed);
+        }
+        let started = Instant::now();
+        while !self.is_blank(log)? {
+            ensure!(
+                started.elapsed() < bed.deadline(),
+                "group {group} is not gone"
+            );
+            thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn is_blank(&self, log: &Probe) -> LawResult<bool> {
+        if log.bounds()? != Bounds::default() {
+            return Ok(false);
+        }
+        for key in self.keys {
+            if log.get(key)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets the commits go on, and waits until the groups that are being dropped are gone.
+    fn let_go(&mut self) -> LawResult {
+        self.hold = None;
+        for dropped in self.drops.drain(..) {
+            dropped
+                .join()
+                .map_err(|_| Violation::new("the store panicked while it dropped a group"))??;
+        }
+        Ok(())
+    }
+
     /// Everything that was accepted has completed, in order.
     fn wait_for_disk(&mut self, bed: &TestBed<'_>) -> LawResult {
+        self.let_go()?;
         let outcomes = self.tracker.all_fired_in_order(bed.deadline())?;
         ensure!(
             outcomes.iter().all(Option::is_none),
             "outcomes of accepted writes: {outcomes:?}"
         );
         self.tracker = Tracker::new();
+        bed.control().verdict()?;
+        self.hold = bed.hold();
         Ok(())
     }
 

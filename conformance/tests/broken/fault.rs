@@ -148,6 +148,8 @@ faults! {
     DamagePanics => ["a_flipped_bit_is_reported_or_harmless"],
     /// Damage ends the process.
     DamageAborts => ["a_flipped_bit_is_reported_or_harmless"],
+    /// Of two writes of a stable key in one batch the first counts.
+    FirstWriteOfABatchCounts => ["any_operations_match_the_reference"],
 }
 
 impl Fault {
@@ -174,6 +176,7 @@ impl Fault {
                 | Self::VoteInAFileOfItsOwn
                 | Self::DamagePanics
                 | Self::DamageAborts
+                | Self::FirstWriteOfABatchCounts
         )
     }
 

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -245,7 +246,16 @@ impl Backend for Open {
                 fs::write(self.vote_file(*group), value).map_err(failed)?;
             }
         }
-        self.memory.commit(batch)
+        if self.fault != Fault::FirstWriteOfABatchCounts {
+            return self.memory.commit(batch);
+        }
+        let (mut ops, mut written) = (batch.ops.clone(), HashSet::new());
+        ops.retain(|op| match op {
+            Op::Put { group, key, .. } => written.insert((*group, key.clone())),
+            _ => true,
+        });
+        let sequence = batch.sequence;
+        self.memory.commit(&Batch { sequence, ops })
     }
 
     /// Writes the log anew when most of it is history.
