@@ -71,7 +71,7 @@ impl WalBackend {
         Ok(Self {
             shared: Arc::new(Shared {
                 log: RwLock::new(opened.log),
-                pool: Pool::new(dir, config, opened.ready, next),
+                pool: Pool::new(dir, config, opened.ready, next)?,
                 cache: Cache::new(config.cache_bytes),
             }),
             writer: Mutex::new(writer),

@@ -1,11 +1,11 @@
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use raft_logstore_core::{Error, Result};
-use raft_logstore_frames::{Access, FrameFile, Header};
+use raft_logstore_frames::{Access, Folder, FrameFile, Header};
 
 use crate::WalConfig;
 use crate::segment::{MAGIC, Segment};
@@ -17,7 +17,7 @@ use crate::segment::{MAGIC, Segment};
 /// other the second is never there without the first.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    dir: PathBuf,
+    folder: Folder,
     segment_bytes: u64,
     prepared: usize,
     ready: Mutex<VecDeque<Segment>>,
@@ -34,9 +34,18 @@ struct Maker {
 
 impl Pool {
     /// With the segments in `ready`, which are those before `next`.
-    pub(crate) fn new(dir: &Path, config: &WalConfig, ready: VecDeque<Segment>, next: u64) -> Self {
-        Self {
-            dir: dir.to_owned(),
+    ///
+    /// # Errors
+    ///
+    /// `Io` when the folder cannot be held.
+    pub(crate) fn new(
+        dir: &Path,
+        config: &WalConfig,
+        ready: VecDeque<Segment>,
+        next: u64,
+    ) -> Result<Self> {
+        Ok(Self {
+            folder: Folder::hold(dir)?,
             segment_bytes: config.segment_bytes,
             prepared: usize::try_from(config.prepared_segments).unwrap_or(usize::MAX),
             ready: Mutex::new(ready),
@@ -44,7 +53,7 @@ impl Pool {
                 next,
                 failure: None,
             }),
-        }
+        })
     }
 
     fn ready(&self) -> MutexGuard<'_, VecDeque<Segment>> {
@@ -101,6 +110,7 @@ impl Pool {
     /// `Io`.
     pub(crate) fn retire(&self, segment: Segment, has_room: bool) -> Result<()> {
         let mut maker = self.maker();
+        self.folder.check()?;
         let path = segment.file.path();
         let most = self.prepared + usize::from(has_room);
         if self.ready().len() >= most || segment.file.len() != self.segment_bytes {
@@ -123,33 +133,29 @@ impl Pool {
         if let Some(failure) = &maker.failure {
             return Err(failure.clone());
         }
-        let number = maker.next;
-        let spare = self.dir.join(format!("{SPARE}{number:016x}"));
+        self.folder.check()?;
+        let (number, dir) = (maker.next, self.folder.path());
+        let spare = dir.join(format!("{SPARE}{number:016x}"));
         let failed = |error| Error::io("prepare a segment", error).with_path(&spare);
         let made = make(&spare, &Header::new(MAGIC, number, self.segment_bytes))
-            .and_then(|()| fs::rename(&spare, Segment::path(&self.dir, number)));
+            .and_then(|()| fs::rename(&spare, Segment::path(dir, number)));
         if let Err(error) = made {
             // What is left of it is removed by the next open at the latest.
             drop(fs::remove_file(&spare));
             return Err(failed(error));
         }
-        if let Err(error) = sync(&self.dir) {
+        if let Err(error) = self.folder.sync() {
             let failure = failed(error);
             maker.failure = Some(failure.clone());
             return Err(failure);
         }
         maker.next += 1;
-        Segment::open(&self.dir, number, Access::Write)
+        Segment::open(dir, number, Access::Write)
     }
 }
 
 /// What the names of files begin with that are no segments yet.
 pub(crate) const SPARE: &str = "spare-";
-
-/// Makes the names in a folder durable.
-fn sync(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
 
 /// Removes a file that holds nothing of the log.
 ///

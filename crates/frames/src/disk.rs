@@ -23,7 +23,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// The way into `file`, which is at `path`.
+    /// The way into `file`, which was at `path` when it was opened.
     pub(crate) fn of(file: &File, path: &Path) -> Self {
         match open_direct(file, path) {
             Some((direct, block)) => Self {
@@ -88,6 +88,8 @@ fn open_direct(file: &File, path: &Path) -> Option<(File, usize)> {
 
     use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
 
+    use crate::folder::is_same;
+
     let says = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN).ok()?;
     let block = says.stx_dio_offset_align as usize;
     let memory = says.stx_dio_mem_align as usize;
@@ -100,7 +102,9 @@ fn open_direct(file: &File, path: &Path) -> Option<(File, usize)> {
         .custom_flags(OFlags::DIRECT.bits().cast_signed())
         .open(path)
         .ok()?;
-    Some((direct, block.max(SECTOR)))
+    // Another file may be at that path by now.
+    let is_it = is_same(&direct.metadata().ok()?, &file.metadata().ok()?);
+    is_it.then(|| (direct, block.max(SECTOR)))
 }
 
 #[cfg(target_os = "linux")]

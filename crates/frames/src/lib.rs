@@ -15,12 +15,14 @@
 mod aside;
 mod disk;
 pub mod encoding;
+mod folder;
 mod frame;
 mod frame_buffer;
 mod frame_file;
 mod frame_writer;
 
 pub use aside::keep_aside;
+pub use folder::Folder;
 pub use frame::Frame;
 pub use frame_buffer::FrameBuffer;
 pub use frame_file::{Access, FrameFile, Header};

@@ -3,6 +3,7 @@
 // Helpers of tests state what they expect by unwrapping, like the tests.
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -82,6 +83,25 @@ fn every_frame_stays_what_it_is_while_the_next_ones_are_written() {
     });
     assert!(check(&file, 400) < CAPACITY, "the file did not grow");
     assert_eq!(file.len(), CAPACITY);
+}
+
+#[test]
+fn frames_go_into_the_file_that_was_opened_and_not_into_another_at_its_path() {
+    let (dir, file) = file();
+    // Moved before the first frame, and another made in its place.
+    fs::rename(file.path(), dir.path().join("moved")).unwrap();
+    FrameFile::create(file.path(), &Header::new(MAGIC, 2, CAPACITY)).unwrap();
+    let other = fs::read(file.path()).unwrap();
+
+    let mut writer = FrameWriter::new(FrameFile::START);
+    for sequence in 1..=20 {
+        write(&mut writer, &file, &mut FrameBuffer::default(), sequence);
+    }
+    check(&file, 20);
+    assert!(
+        fs::read(file.path()).unwrap() == other,
+        "the other file was written to"
+    );
 }
 
 #[test]

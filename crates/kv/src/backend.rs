@@ -6,7 +6,7 @@ use bytes::Bytes;
 use raft_logstore_core::{
     Backend, Batch, Bounds, Entry, Error, GroupId, IndexRange, Op, ReadOnly, Result, StableKey,
 };
-use raft_logstore_frames::Access;
+use raft_logstore_frames::{Access, Folder};
 
 use crate::desk::Desk;
 use crate::garbage::{Garbage, SLICE};
@@ -60,6 +60,8 @@ pub struct KvBackend<E> {
 #[derive(Debug)]
 pub(crate) struct Shared<E> {
     pub(crate) engine: E,
+    /// What an engine does in the background, or to close, it may do by path.
+    folder: Folder,
     recent: RwLock<Recent>,
 }
 
@@ -163,6 +165,7 @@ impl<E: KvEngine> KvBackend<E> {
         };
         let shared = Shared {
             engine,
+            folder: Folder::hold(dir)?,
             recent: RwLock::new(recent),
         };
         Ok(Self {
@@ -212,6 +215,7 @@ impl<E: KvEngine> KvBackend<E> {
 
     /// Begins to put everything in the journal to its place, unless a settle is under way.
     fn begin_to_settle(&self, writer: &mut Writer) -> Result<()> {
+        self.shared.folder.check()?;
         let Some(desk) = writer.desk.take() else {
             return Ok(());
         };
@@ -355,6 +359,7 @@ impl<E: KvEngine> Backend for KvBackend<E> {
             if !self.settled(writer, PATIENCE)? {
                 return Ok(true);
             }
+            self.shared.folder.check()?;
             // What a purge, a truncate or a drop has hidden can only be deleted once it is settled.
             if self.shared.recent().frees_space() {
                 writer.has_written = true;
@@ -383,9 +388,10 @@ impl<E: KvEngine> Backend for KvBackend<E> {
         };
         let Self { shared, writer } = *self;
         drop(writer);
-        let shared = Arc::into_inner(shared)
+        let Shared { engine, folder, .. } = Arc::into_inner(shared)
             .expect("nobody else has it: the thread that settles has ended with the writer");
-        settled.and(shared.engine.close())
+        folder.check()?;
+        settled.and(engine.close())
     }
 }
 

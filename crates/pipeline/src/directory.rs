@@ -46,6 +46,7 @@ impl Directory {
     /// `Locked`, `Format` when it holds something else, `Config` when it is a file, `Io`.
     pub(crate) fn claim(path: &Path, backend: &str) -> Result<Self> {
         make(path)?;
+        let path = &whole(path)?;
         refuse_foreign_content(path, backend)?;
         let lock_path = path.join(LOCK);
         let mut lock = OpenOptions::new()
@@ -92,10 +93,19 @@ impl Directory {
         if !path.is_dir() {
             return Err(missing("this is not a directory".to_owned()));
         }
+        let path = &whole(path)?;
         refuse_foreign_content(path, backend)?;
         let lock_path = path.join(LOCK);
+        let has_watermark = exists(&path.join(Watermark::FILE))?;
         if !exists(&lock_path)? {
-            return Err(missing(format!("there is no file {LOCK}")));
+            return Err(if has_watermark {
+                Error::new(ErrorKind::Config, "open").with_path(&lock_path).with_advice(
+                    "the file is missing, so it cannot be told whether the store is open elsewhere; \
+                     make an empty file of that name if it is not",
+                )
+            } else {
+                missing(format!("there is no file {LOCK}"))
+            });
         }
         let mut lock = File::open(&lock_path)
             .map_err(|error| Error::io("open lock file", error).with_path(&lock_path))?;
@@ -107,7 +117,10 @@ impl Directory {
             }
         }
         if !exists(&path.join(backend))? {
-            return Err(missing(format!("there is no folder {backend}")));
+            return Err(match Watermark::read(&path.join(Watermark::FILE))? {
+                Some(acknowledged @ 1..) => lost(path, 0, acknowledged),
+                Some(0) | None => missing(format!("there is no folder {backend}")),
+            });
         }
         Ok(Self {
             path: path.to_owned(),
@@ -161,7 +174,7 @@ impl Directory {
         let (watermark, acknowledged) = Watermark::open(&path)?;
         if is_new {
             if acknowledged > 0 {
-                let gone = self.lost(0, acknowledged).with_path(&data);
+                let gone = lost(&data, 0, acknowledged);
                 accept_or_refuse(gone, accept_lost_commits)?;
             }
             self.create(config, &data)?;
@@ -174,7 +187,10 @@ impl Directory {
         sync(&self.path)?;
         let sequence = backend.sequence()?;
         if sequence < acknowledged {
-            accept_or_refuse(self.lost(sequence, acknowledged), accept_lost_commits)?;
+            accept_or_refuse(
+                lost(&self.path, sequence, acknowledged),
+                accept_lost_commits,
+            )?;
             watermark.reset(sequence)?;
         } else {
             watermark.record(sequence)?;
@@ -196,19 +212,25 @@ impl Directory {
             fs::remove_dir_all(&aside).map_err(failed)?;
         }
         fs::create_dir(&aside).map_err(failed)?;
-        config.create(&aside)?;
+        if let Err(error) = config.create(&aside) {
+            // Another backend, or other options, may be tried next. What cannot be removed now is at the next open.
+            drop(fs::remove_dir_all(&aside));
+            return Err(error);
+        }
         visit_tree(&aside, &mut sync)?;
         fs::rename(&aside, data).map_err(failed)?;
         sync(&self.path)
     }
+}
 
-    fn lost(&self, found: u64, acknowledged: u64) -> Error {
-        Error::new(ErrorKind::LostCommits, "open").with_path(&self.path).with_advice(format!(
+fn lost(path: &Path, found: u64, acknowledged: u64) -> Error {
+    Error::new(ErrorKind::LostCommits, "open")
+        .with_path(path)
+        .with_advice(format!(
             "{} of {acknowledged} acknowledged commits are gone; rebuild this node from its peers, \
-             or set StoreConfig::accept_lost_commits to go on without them",
+         or set StoreConfig::accept_lost_commits to go on without them",
             acknowledged - found
         ))
-    }
 }
 
 /// Gives the lock up. A process that is being started at this moment shares the file until it runs its program, and
@@ -281,13 +303,22 @@ fn make(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The path without links, and from the root on: it leads to the same directory when the process changes its own, or a
+/// link is changed, while the store is open.
+fn whole(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).map_err(|error| Error::io("open", error).with_path(path))
+}
+
 /// A path that cannot be looked at is not a path that is missing.
 fn exists(path: &Path) -> Result<bool> {
     fs::exists(path).map_err(|error| Error::io("open", error).with_path(path))
 }
 
+/// What the name of a backend's folder ends with while it is made.
+const ASIDE: &str = ".new";
+
 fn aside_name(backend: &str) -> String {
-    format!("{backend}.new")
+    format!("{backend}{ASIDE}")
 }
 
 fn refuse_foreign_content(path: &Path, backend: &str) -> Result<()> {
@@ -304,10 +335,16 @@ fn refuse_foreign_content(path: &Path, backend: &str) -> Result<()> {
             continue;
         }
         let name = name.to_string_lossy().into_owned();
-        let advice = if is_store && path.join(&name).is_dir() {
+        let is_folder = is_store && path.join(&name).is_dir();
+        let advice = if is_folder && let Some(other) = name.strip_suffix(ASIDE) {
             format!(
-                "the directory holds a store of the backend {name:?}, not {backend:?}; open it with \
-                 that backend, or give another directory"
+                "the directory holds {name:?}, what a first open with the backend {other:?} left unfinished; \
+                 remove that, or open the directory with that backend"
+            )
+        } else if is_folder {
+            format!(
+                "the directory holds a store of the backend {name:?}, if there is one of that name, not \
+                 {backend:?}; open it with that backend, or give another directory"
             )
         } else {
             format!(
@@ -324,8 +361,7 @@ fn refuse_foreign_content(path: &Path, backend: &str) -> Result<()> {
 
 /// Makes the name of a directory durable: whoever made it may have been killed before it was.
 fn sync_name(path: &Path) -> Result<()> {
-    let whole = fs::canonicalize(path).map_err(|error| Error::io("open", error).with_path(path))?;
-    match whole.parent().map(File::open) {
+    match whole(path)?.parent().map(File::open) {
         Some(Ok(parent)) => parent
             .sync_all()
             .map_err(|error| Error::io("sync directory", error).with_path(path)),

@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use raft_logstore_core::{
     Backend, BackendConfig, Batch, Completion, Entry, Error, ErrorKind, GroupId, LogStore,
     LogStoreExt, MemoryBackend, Op, Result,
 };
-use raft_logstore_pipeline::{Store, StoreConfig};
+use raft_logstore_pipeline::{Inspection, Store, StoreConfig};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -25,6 +26,8 @@ struct Counting {
     fails_to_create: bool,
     /// What was opened last.
     opened: Arc<Mutex<MemoryBackend>>,
+    /// Where it was.
+    folder: Arc<Mutex<PathBuf>>,
 }
 
 impl BackendConfig for Counting {
@@ -52,6 +55,7 @@ impl BackendConfig for Counting {
             })?;
         }
         *self.opened.lock().unwrap() = memory.clone();
+        dir.clone_into(&mut self.folder.lock().unwrap());
         Ok(Box::new(memory))
     }
 
@@ -118,8 +122,45 @@ fn a_failed_creation_leaves_no_store_and_can_be_repeated() {
     let error = block_on(Store::open(dir.path(), failing, StoreConfig::default())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DiskFull);
     assert!(!dir.path().join("counting").exists());
+    assert!(!dir.path().join("counting.new").exists());
 
     block_on(open(dir.path()).unwrap().close()).unwrap();
+}
+
+#[test]
+fn a_backend_is_given_a_path_that_leads_to_the_same_folder_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = fs::canonicalize(dir.path()).unwrap();
+    let link = whole.join("link");
+    symlink(whole.join("store"), &link).unwrap();
+    fs::create_dir(whole.join("store")).unwrap();
+    // From the folder that this process is in, up to the root and down again.
+    let up = std::env::current_dir()
+        .unwrap()
+        .components()
+        .skip(1)
+        .map(|_| "..")
+        .collect::<PathBuf>();
+    let relative = up.join(whole.strip_prefix("/").unwrap()).join("store");
+    for path in [link, relative] {
+        let config = Counting::default();
+        let folder = Arc::clone(&config.folder);
+        let store = block_on(Store::open(path, config, StoreConfig::default())).unwrap();
+        assert_eq!(*folder.lock().unwrap(), whole.join("store/counting"));
+        block_on(store.close()).unwrap();
+    }
+}
+
+#[test]
+fn what_another_backend_left_half_made_is_called_that() {
+    let dir = store_with(0);
+    fs::remove_dir_all(dir.path().join("counting")).unwrap();
+    fs::create_dir(dir.path().join("other.new")).unwrap();
+
+    let error = refusal(dir.path());
+    assert_eq!(error.kind(), ErrorKind::Format);
+    assert!(error.to_string().contains("left unfinished"), "{error}");
+    assert!(error.to_string().contains("\"other\""), "{error}");
 }
 
 #[test]
@@ -307,6 +348,20 @@ fn a_store_whose_data_went_missing_is_not_replaced_by_an_empty_one() {
 
     assert_eq!(refusal(dir.path()).kind(), ErrorKind::LostCommits);
     assert!(!dir.path().join("counting").exists());
+    // Whoever only looks is told the same.
+    let look = || {
+        Inspection::open(dir.path(), &Counting::default())
+            .map(drop)
+            .unwrap_err()
+    };
+    assert_eq!(look().kind(), ErrorKind::LostCommits);
+    fs::remove_file(dir.path().join("LOCK")).unwrap();
+    assert_eq!(look().kind(), ErrorKind::Config);
+    assert!(
+        look().to_string().contains("whether the store is open"),
+        "{}",
+        look()
+    );
 }
 
 #[test]
