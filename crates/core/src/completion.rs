@@ -39,6 +39,11 @@ impl Completion {
         Self(None)
     }
 
+    /// Whether nobody waits for it: it was made by [`ignore`](Self::ignore).
+    pub fn is_ignored(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// A completion and the future that resolves with its outcome.
     pub fn pending() -> (Self, Pending) {
         let (sender, receiver) = oneshot::channel();

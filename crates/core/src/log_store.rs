@@ -35,12 +35,14 @@ pub trait LogStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Closed`](crate::ErrorKind::Closed).
+    /// [`Closed`](crate::ErrorKind::Closed); [`Corrupt`](crate::ErrorKind::Corrupt) for a group that was found damaged
+    /// when the store was opened, as of every method here until it is dropped.
     async fn bounds(&self) -> Result<Bounds>;
 
     /// Appends entries, which must be contiguous. Returns without waiting for the disk; from then
     /// on every handle sees the entries. `done` fires when they are durable. An empty append is
-    /// accepted, writes nothing, and completes in its turn.
+    /// accepted, writes nothing, and completes in its turn; with a completion that is
+    /// [ignored](Completion::is_ignored) it only tells whether writes are taken.
     ///
     /// Laws `appends_are_contiguous`, `appended_entries_are_visible_at_once`,
     /// `completions_fire_once_in_order_after_durability`.

@@ -17,7 +17,8 @@ pub struct StoreConfig {
     /// How many bytes of writes one commit may carry; at least one write. 64 KiB to 1 GiB, default
     /// 8 MiB. Bounds what an engine holds in memory for one commit.
     pub batch_bytes: u64,
-    /// The largest payload of one entry, or stable value, in bytes. 1 to 1 GiB, default 64 MiB.
+    /// The largest payload of one entry, or stable value, in bytes. 1 to 1 GiB, default 64 MiB. The
+    /// entries of one append may take 2 GiB together, each with 96 bytes more than its payload.
     pub max_entry_bytes: u64,
     /// Threads that read what is not in memory. 1 to 64, default 2.
     pub reader_threads: usize,

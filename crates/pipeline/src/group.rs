@@ -95,12 +95,16 @@ impl Group {
             .map(|entry| entry.payload.len())
             .max()
             .unwrap_or(0);
-        if let Err(error) = self.check_size("append", largest as u64) {
+        let bytes = memory_bytes(&entries);
+        let checked = self
+            .check_size("append", largest as u64)
+            .and_then(|()| check_appended(bytes));
+        if let Err(error) = checked {
             return Err(refuse(error.with_group(self.state.id), done));
         }
         let group = self.state.id;
         self.submit(
-            memory_bytes(&entries),
+            bytes,
             urgency,
             done,
             move |visible| {
@@ -291,6 +295,12 @@ impl LogStore for Group {
     }
 
     async fn append(&self, entries: Vec<Entry>, done: Completion) -> Result<()> {
+        if entries.is_empty() && done.is_ignored() {
+            // There is nothing to write and nobody to tell: a commit would be for what is lazy alone.
+            let accepted = self.shared.queue.accepts_writes();
+            accepted.map_err(|error| error.with_group(self.state.id))?;
+            return lock(&self.state.visible).readable().map(drop);
+        }
         self.submit_append(entries, Urgency::Durable, done).await?;
         Ok(())
     }
@@ -362,6 +372,20 @@ impl fmt::Debug for Group {
     }
 }
 
+/// A backend takes less than 4 GiB in one commit, and its encoding takes some of that.
+const MOST_APPENDED: u64 = 2 << 30;
+
+fn check_appended(bytes: u64) -> Result<()> {
+    if bytes <= MOST_APPENDED {
+        return Ok(());
+    }
+    Err(
+        Error::new(ErrorKind::TooLarge, "append").with_advice(format!(
+            "{bytes} bytes are more than the {MOST_APPENDED} of one append; append in parts"
+        )),
+    )
+}
+
 fn contiguous(entries: &[Entry]) -> Result<()> {
     match entries
         .windows(2)
@@ -402,6 +426,7 @@ impl GroupState {
         visible.tail.durable(ticket);
         if visible.dropped.is_some_and(|dropped| dropped <= ticket) {
             visible.dropped = None;
+            visible.unreadable = None;
         }
         if !visible.stable.is_empty() {
             visible.stable.retain(|_, (queued, _)| *queued > ticket);
@@ -458,7 +483,7 @@ struct Visible {
     rewrites: u64,
     /// The bounds as of the last commit.
     durable: Bounds,
-    /// Why the group could not be read when the store was opened.
+    /// Why the group could not be read when the store was opened; until a drop of it is durable.
     unreadable: Option<Error>,
 }
 
@@ -480,9 +505,10 @@ struct Cold {
 
 impl Visible {
     fn readable(&self) -> Result<&Self> {
-        self.unreadable
-            .as_ref()
-            .map_or(Ok(self), |error| Err(error.clone()))
+        match &self.unreadable {
+            Some(error) if self.dropped.is_none() => Err(error.clone()),
+            Some(_) | None => Ok(self),
+        }
     }
 
     fn plan_read(&self, range: IndexRange, max_bytes: u64) -> Read {
@@ -523,7 +549,6 @@ impl Visible {
         self.tail.clear();
         self.stable.clear();
         self.dropped = Some(ticket);
-        self.unreadable = None;
         self.rewrites += 1;
     }
 }

@@ -150,6 +150,11 @@ impl Queue {
         lock(&self.inner).bytes
     }
 
+    /// Whether writes are still taken.
+    pub(crate) fn accepts_writes(&self) -> Result<()> {
+        lock(&self.inner).accepts_writes()
+    }
+
     /// Waits until `bytes` more fit, first come first served, and reserves them. A request larger
     /// than the whole queue is let through when the queue is empty.
     pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Permit> {
@@ -182,7 +187,7 @@ impl Queue {
             Ok(permit) => Ok(permit),
             // The sender went away: the store takes no more writes.
             Err(oneshot::Canceled) => {
-                lock(&self.inner).accepts_writes()?;
+                self.accepts_writes()?;
                 Err(closed())
             }
         }

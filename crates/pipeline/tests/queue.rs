@@ -169,7 +169,7 @@ fn empty_appends_take_room_too() {
     backend.set(true);
     block_on(group.append(vec![Entry::new(1, "")], Completion::ignore())).unwrap();
     let accepted = (0..100_000)
-        .take_while(|_| poll_once(group.append(Vec::new(), Completion::ignore())).is_ready())
+        .take_while(|_| poll_once(group.append(Vec::new(), Completion::new(drop))).is_ready())
         .count();
     assert!(
         accepted < 1_000,
@@ -178,6 +178,84 @@ fn empty_appends_take_room_too() {
 
     backend.set(false);
     block_on(store.close()).unwrap();
+}
+
+#[test]
+fn an_empty_append_that_nobody_waits_for_tells_whether_writes_are_taken_and_no_more() {
+    let backend = Gated::default();
+    let store = store(&backend, SMALL_QUEUE);
+    let group = store.group(GROUP);
+    let ask = || poll_once(group.append(Vec::new(), Completion::ignore()));
+    let lazily = |value: &'static str| {
+        block_on(group.put_lazy(&StableKey::COMMITTED, Some(value.into()))).unwrap();
+    };
+
+    // Beside a lazy write it starts no commit, and it waits for nothing.
+    lazily("1");
+    backend.set(true);
+    assert!(matches!(ask(), Poll::Ready(Ok(()))));
+    assert!(
+        matches!(
+            poll_once(group.append(Vec::new(), Completion::new(drop))),
+            Poll::Ready(Ok(()))
+        ),
+        "one that somebody waits for is queued"
+    );
+    backend.set(false);
+    block_on(group.set_u64(&StableKey::VOTE, 1)).unwrap();
+    let commits = store.stats().commits;
+    for _ in 0..100 {
+        lazily("2");
+        assert!(matches!(ask(), Poll::Ready(Ok(()))));
+        thread::sleep(Duration::from_micros(100));
+    }
+    assert_eq!(store.stats().commits, commits);
+
+    // After a failure it is refused.
+    backend.fails.store(true, Ordering::SeqCst);
+    block_on(group.set_u64(&StableKey::VOTE, 2)).unwrap_err();
+    match ask() {
+        Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::Poisoned),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_append_that_no_commit_can_hold_is_refused_and_changes_nothing() {
+    let store = store(&Gated::default(), SMALL_QUEUE);
+    let group = store.group(GROUP);
+    // 33 entries of 64 MiB, which share their payload.
+    let payload = Bytes::from(vec![0; 64 << 20]);
+    let entries = (1..=33).map(|index| Entry::new(index, payload.clone()));
+    let error = block_on(group.append_durable(entries.collect())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert_eq!(block_on(group.bounds()).unwrap(), Bounds::default());
+    block_on(group.append_durable(vec![Entry::new(1, "x")])).unwrap();
+}
+
+#[test]
+fn a_damaged_group_whose_drop_fails_is_still_damaged() {
+    let backend = Gated::default();
+    let first = store(&backend, SMALL_QUEUE);
+    block_on(
+        first
+            .group(DAMAGED)
+            .append_durable(vec![Entry::new(1, "x")]),
+    )
+    .unwrap();
+    block_on(first.close()).unwrap();
+
+    let store = store(&backend, SMALL_QUEUE);
+    backend.fails.store(true, Ordering::SeqCst);
+    block_on(store.drop_group(DAMAGED)).unwrap_err();
+    let damaged = store.group(DAMAGED);
+    for outcome in [
+        block_on(damaged.bounds()).map(drop),
+        block_on(damaged.entries(..)).map(drop),
+        block_on(damaged.get(&StableKey::VOTE)).map(drop),
+    ] {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
 }
 
 #[test]

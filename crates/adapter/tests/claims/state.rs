@@ -34,6 +34,25 @@ async fn vote_and_committed_survive_truncate_and_purge() {
 }
 
 #[tokio::test]
+async fn reads_start_no_commit_for_what_is_committed() {
+    let store = store(&MemoryBackend::new()).await;
+    let mut log = log(&store);
+    append(&mut log, entries(1, 1..=9)).await;
+    log.save_vote(&vote(1)).await.unwrap();
+    let commits = store.stats().commits;
+
+    for index in 1..=9 {
+        log.save_committed(Some(id(1, index))).await.unwrap();
+        assert_eq!(read_vote(&mut log).await.unwrap(), Some(vote(1)));
+        assert_eq!(state(&mut log).await, (None, Some(id(1, 9))));
+        assert_eq!(log.read_committed().await.unwrap(), Some(id(1, index)));
+        // Time for a writer that was woken.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(store.stats().commits, commits);
+}
+
+#[tokio::test]
 async fn truncating_everything_keeps_what_is_purged() {
     let mut log = fresh_log().await;
     append(&mut log, entries(1, 1..=9)).await;
