@@ -87,17 +87,38 @@ impl Setting {
     }
 }
 
-/// One case.
-pub(crate) const LIVE: &[Setting] = &[Setting::LIVE];
+/// Some settings, and each payload size in one of them.
+macro_rules! settings {
+    ($($setting:expr),*; sizes $sized:ident) => {
+        &[
+            $($setting,)*
+            Setting::$sized.payload(0),
+            Setting::$sized.payload(1),
+            Setting::$sized.payload(4 * KIB),
+            Setting::$sized.payload(MIB),
+        ]
+    };
+}
 
-/// Live and after reopening.
-pub(crate) const LIVE_REOPENED: &[Setting] = &[Setting::LIVE, Setting::REOPENED];
+/// Live, every payload size.
+pub(crate) const LIVE: &[Setting] = settings![Setting::LIVE; sizes LIVE];
 
-/// Live, with reads that reach the disk, and after reopening.
-pub(crate) const VIEWS: &[Setting] = &[Setting::LIVE, Setting::COLD, Setting::REOPENED];
+/// After reopening, every payload size.
+pub(crate) const REOPENED: &[Setting] = settings![Setting::REOPENED; sizes REOPENED];
 
-/// Live, and with the writes certainly in flight.
-pub(crate) const IN_FLIGHT: &[Setting] = &[Setting::LIVE, Setting::HELD];
+/// Live, and after reopening; there every payload size.
+pub(crate) const LIVE_REOPENED: &[Setting] =
+    settings![Setting::LIVE, Setting::REOPENED; sizes REOPENED];
+
+/// Live, and with reads that reach the disk; there every payload size.
+pub(crate) const LIVE_COLD: &[Setting] = settings![Setting::LIVE, Setting::COLD; sizes COLD];
+
+/// Live, with reads that reach the disk, and after reopening; there every payload size.
+pub(crate) const VIEWS: &[Setting] =
+    settings![Setting::LIVE, Setting::COLD, Setting::REOPENED; sizes REOPENED];
+
+/// Live, and with the writes certainly in flight; live every payload size.
+pub(crate) const IN_FLIGHT: &[Setting] = settings![Setting::LIVE, Setting::HELD; sizes LIVE];
 
 /// On disk, as a close and as a kill left it.
 pub(crate) const ON_DISK: &[Setting] = &[Setting::CLOSED, Setting::KILLED];
@@ -118,30 +139,18 @@ pub(crate) const PAYLOADS: &[Setting] = &[
     Setting::REOPENED.payload(MIB),
 ];
 
-/// Reopened, every payload size.
-pub(crate) const PAYLOADS_REOPENED: &[Setting] = &[
-    Setting::REOPENED.payload(0),
-    Setting::REOPENED.payload(1),
-    Setting::REOPENED.payload(4 * KIB),
-    Setting::REOPENED.payload(MIB),
-];
+/// After reopening, every payload size and a large log.
+pub(crate) const REOPENED_AND_MANY: &[Setting] =
+    settings![Setting::REOPENED, Setting::REOPENED.many(); sizes REOPENED];
 
-/// Reopened, every payload size and a large log.
-pub(crate) const REOPENED_PAYLOADS_AND_MANY: &[Setting] = &[
-    Setting::REOPENED.payload(0),
-    Setting::REOPENED.payload(1),
-    Setting::REOPENED.payload(4 * KIB),
-    Setting::REOPENED.payload(MIB),
-    Setting::REOPENED.many(),
-];
-
-/// Every view, small and large logs.
-pub(crate) const VIEWS_AND_MANY: &[Setting] = &[
+/// Every view, small and large logs; after reopening every payload size.
+pub(crate) const VIEWS_AND_MANY: &[Setting] = settings![
     Setting::LIVE,
     Setting::COLD,
     Setting::REOPENED,
     Setting::COLD.many(),
-    Setting::REOPENED.many(),
+    Setting::REOPENED.many();
+    sizes REOPENED
 ];
 
 impl fmt::Display for Setting {

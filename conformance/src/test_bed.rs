@@ -153,6 +153,16 @@ impl<'a> TestBed<'a> {
         self.deadline
     }
 
+    /// `count`, or fewer where entries are so large that it would take long. For what a law repeats.
+    pub fn times(&self, count: u64) -> u64 {
+        const LARGE: usize = 1 << 20;
+        if self.setting.payload_bytes < LARGE {
+            count
+        } else {
+            count.min(6)
+        }
+    }
+
     /// Entries of the setting's payload size. The same index and `generation` give the same bytes.
     pub fn entries(&self, indexes: RangeInclusive<u64>, generation: u64) -> Vec<Entry> {
         let bytes = self.setting.payload_bytes;
@@ -173,7 +183,7 @@ impl<'a> TestBed<'a> {
         result.expect("Subject::within calls what it is given")
     }
 
-    fn session(&self, store: Box<dyn OpenStore>) -> Session {
+    pub(crate) fn session(&self, store: Box<dyn OpenStore>) -> Session {
         Session::new(store, self.deadline)
     }
 }

@@ -33,7 +33,6 @@ const WRITING: Duration = Duration::from_millis(700);
 /// What each writes at most.
 const WRITES: u64 = 20_000;
 const READERS: u64 = 2;
-const PAYLOAD: usize = 24;
 
 /// Laws 2, 3, 5, 7 and 8. Appends, truncates, purges and votes take effect at one moment each, for every
 /// reader and for everything they change: entries, bounds and stable keys; and their completions fire
@@ -108,7 +107,7 @@ fn check(bed: &TestBed<'_>, drops: bool) -> LawResult {
 
 /// The group is in the last state of its history.
 fn expect_end(log: &Probe, end: &State) -> LawResult {
-    expect_log(log, end.floor, &end.entries(PAYLOAD))?;
+    expect_log(log, end.floor, &end.entries())?;
     for (key, expected) in [(StableKey::VOTE, end.vote), (StableKey::PURGED, end.floor)] {
         let found = log.get(&key)?.map(|value| number(&value)).transpose()?;
         ensure_eq!(found, expected, "{key}");
@@ -180,7 +179,7 @@ impl Scene<'_> {
             }
             _ => {
                 let count = 1 + random.below(12);
-                let stamped = |index| stamped(index, generation, PAYLOAD);
+                let stamped = |index| stamped(index, generation);
                 let entries: Vec<Entry> = (end..end + count).map(stamped).collect();
                 state.generations.extend(entries.iter().map(|_| generation));
                 self.history

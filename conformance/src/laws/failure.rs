@@ -1,5 +1,7 @@
 //! What a store does when it cannot go on, and who may open it.
 
+use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,7 +10,7 @@ use raft_logstore_core::{Entry, Error, ErrorKind, GroupId, StableKey};
 use crate::expect::expect_log;
 use crate::law::law;
 use crate::second_process::{self, Answer, Job};
-use crate::setting::LIVE;
+use crate::setting::{LIVE, LIVE_COLD};
 use crate::violation::{ensure, ensure_eq};
 use crate::{
     Feature, Law, LawResult, Probe, Session, Setting, Submission, TestBed, Tracker, Violation,
@@ -17,9 +19,10 @@ use crate::{
 pub(crate) const LAWS: &[Law] = &[
     law!(12, a_failed_commit_poisons_the_store, needs [Feature::CommitControl, Feature::Reopen], in LIVE),
     law!(12, failed_background_work_poisons_the_store, needs [Feature::CommitControl, Feature::Reopen], in LIVE),
-    law!(3, a_closed_store_refuses_everything, needs [Feature::Close], in &[Setting::LIVE, Setting::COLD]),
+    law!(3, a_closed_store_refuses_everything, needs [Feature::Close], in LIVE_COLD),
     law!(13, a_second_open_is_refused, needs [Feature::Lock], in LIVE),
     law!(13, a_second_open_from_another_process_is_refused, needs [Feature::Lock, Feature::Disk], in LIVE),
+    law!(13, a_moved_store_and_one_in_its_place_keep_apart, needs [Feature::Lock, Feature::Disk, Feature::Reopen], in &[Setting::LIVE.payload(256 << 10)]),
 ];
 
 const GROUP: GroupId = GroupId(1);
@@ -316,4 +319,62 @@ fn expect_refused_while_open(
         None,
         &bed.entries(1..=6, 0),
     )
+}
+
+/// Law 13. A store whose directory is moved while it is open writes nothing to the one that was made in its place, and
+/// loses nothing: each has what it acknowledged. Whether the moved one goes on is left to it.
+///
+/// A lock does not help where files are reached by path: an operator moves a directory aside, and starts anew.
+pub fn a_moved_store_and_one_in_its_place_keep_apart(bed: &TestBed<'_>) -> LawResult {
+    // More than any store prepares in advance, so that files are made and removed.
+    const APPENDS: u64 = 400;
+    let (here, there) = (bed.dir().join("here"), bed.dir().join("there"));
+    let open = |dir: &Path| -> LawResult<Session> { Ok(bed.session(bed.subject().open(dir)?)) };
+    let append = |log: &Probe, index, generation| -> LawResult {
+        log.append(bed.entries(index..=index, generation)).durable()
+    };
+
+    let moved = open(&here)?;
+    let moved_log = moved.group(GROUP)?;
+    append(&moved_log, 1, 1)?;
+    fs::rename(&here, &there)?;
+    let new = match bed.subject().open(&here) {
+        // An engine that knows its files by their path: nothing was made there.
+        Err(error) if error.kind() == ErrorKind::Locked => return append(&moved_log, 2, 1),
+        new => bed.session(new?),
+    };
+    let new_log = new.group(GROUP)?;
+
+    // Both write, until the moved one refuses to.
+    let mut durable = 1;
+    for index in 1..=APPENDS {
+        append(&new_log, index, 2)?;
+        if durable == index && append(&moved_log, index + 1, 1).is_ok() {
+            durable = index + 1;
+        }
+    }
+    let purged = moved_log.purge(durable - 1, "id").durable().is_ok();
+    new_log.purge(APPENDS / 2, "id").durable()?;
+    append(&new_log, APPENDS + 1, 2)?;
+    drop((moved_log, new_log));
+    end(moved);
+    new.close()?;
+
+    // What was acknowledged is there, or more: what was refused may have been written.
+    let expect = |dir: &Path, purged: Option<u64>, durable, generation| -> LawResult {
+        let session = open(dir)?;
+        let log = session.group(GROUP)?;
+        let (floor, last) = (log.bounds()?.floor(), log.bounds()?.last().unwrap_or(0));
+        ensure!(
+            floor >= purged && last >= durable,
+            "purged up to {floor:?} of {purged:?}, {last} of {durable} entries"
+        );
+        let entries = bed.entries(floor.unwrap_or(0) + 1..=last, generation);
+        expect_log(&log, floor, &entries)?;
+        Ok(session.close()?)
+    };
+    expect(&here, Some(APPENDS / 2), APPENDS + 1, 2)
+        .map_err(|broken| broken.context("the store in its place"))?;
+    expect(&there, purged.then_some(durable - 1), durable, 1)
+        .map_err(|broken| broken.context("the store that was moved"))
 }

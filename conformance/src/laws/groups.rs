@@ -29,13 +29,13 @@ const GROUPS: [GroupId; 8] = [
 /// What group number `number` of [`GROUPS`] holds: floor, last index, generation.
 fn shape(number: usize) -> (u64, u64, u64) {
     let number = number as u64;
-    (number + 1, 20 + 2 * number, number + 100)
+    (number + 1, 10 + 2 * number, number + 100)
 }
 
 fn fill(bed: &TestBed<'_>, session: &Session, number: usize) -> LawResult {
     let (floor, last, generation) = shape(number);
     let log = session.group(GROUPS[number])?;
-    log.append(bed.entries(0..=last + 10, generation))
+    log.append(bed.entries(0..=last + 3, generation))
         .accepted()?;
     log.set(&StableKey::VOTE, format!("vote {number}"))
         .accepted()?;
@@ -119,7 +119,7 @@ pub fn a_dropped_group_leaves_no_trace(bed: &TestBed<'_>) -> LawResult {
         let last = shape(dropped).1;
         let in_flight = [
             old_handle
-                .append(bed.entries(last + 1..=last + 50, 7))
+                .append(bed.entries(last + 1..=last + bed.times(50), 7))
                 .accepted()?,
             old_handle
                 .set(&StableKey::from_static("another"), "value")

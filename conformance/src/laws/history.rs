@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use raft_logstore_core::{Bounds, Entry};
 
 use crate::LawResult;
-use crate::payload::payload;
+use crate::payload::{Mix, payload};
 use crate::violation::ensure;
 
 /// A state that a group was in: who wrote each entry, and what its stable keys said.
@@ -62,8 +62,8 @@ impl State {
     }
 
     /// The entries of this state, as [`stamped`] makes them.
-    pub(super) fn entries(&self, bytes: usize) -> Vec<Entry> {
-        let stamped = |(index, generation)| stamped(index, generation, bytes);
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let stamped = |(index, generation)| stamped(index, generation);
         (self.first..)
             .zip(self.generations.iter().copied())
             .map(stamped)
@@ -143,8 +143,15 @@ impl Moment {
     }
 }
 
-/// An entry that says which generation wrote it.
-pub(super) fn stamped(index: u64, generation: u64, bytes: usize) -> Entry {
+/// An entry that says which generation wrote it. Most are small, some of 4 KiB, and one in a thousand of 1 MiB.
+pub(super) fn stamped(index: u64, generation: u64) -> Entry {
+    let bytes = match Mix::new(index.rotate_left(32) ^ generation).below(1024) {
+        0 => 1 << 20,
+        1..64 => 4 << 10,
+        64..256 => 0,
+        256..448 => 1,
+        _ => 24,
+    };
     let mut stamped = BytesMut::with_capacity(16 + bytes);
     stamped.put_u64(index);
     stamped.put_u64(generation);
@@ -155,13 +162,8 @@ pub(super) fn stamped(index: u64, generation: u64, bytes: usize) -> Entry {
 /// Index and generation of a stamped entry.
 pub(super) fn stamp(entry: &Entry) -> LawResult<(u64, u64)> {
     let generation = entry.payload.get(8..16).map_or(Ok(0), super::number)?;
-    let written = stamped(
-        entry.index,
-        generation,
-        entry.payload.len().saturating_sub(16),
-    );
     ensure!(
-        *entry == written,
+        *entry == stamped(entry.index, generation),
         "entry {} holds bytes that were never written",
         entry.index
     );

@@ -33,9 +33,9 @@ pub fn looking_at_a_store_changes_nothing(bed: &TestBed<'_>) -> LawResult {
         .ok_or_else(|| Violation::new("it cannot be looked at"))?;
     let session = bed.open()?;
     let (log, other) = (session.group(GROUP)?, session.group(OTHER)?);
-    log.append(bed.entries(1..=300, 0)).durable()?;
-    log.purge(100, "id").durable()?;
-    log.truncate(251).durable()?;
+    log.append(bed.entries(1..=30, 0)).durable()?;
+    log.purge(10, "id").durable()?;
+    log.truncate(26).durable()?;
     log.set(&StableKey::VOTE, "vote").durable()?;
     other.set(&StableKey::COMMITTED, "committed").durable()?;
 
@@ -56,7 +56,7 @@ pub fn looking_at_a_store_changes_nothing(bed: &TestBed<'_>) -> LawResult {
     let session = bed.open()?;
     session
         .group(GROUP)?
-        .append(bed.entries(251..=251, 0))
+        .append(bed.entries(26..=26, 0))
         .durable()?;
     Ok(session.close()?)
 }
@@ -69,12 +69,12 @@ fn look(bed: &TestBed<'_>, subject: &dyn InspectedSubject, dir: &Path) -> LawRes
     ensure_eq!(store.groups()?, vec![GROUP, OTHER], "groups");
     ensure_eq!(
         store.bounds(GROUP)?,
-        Bounds::new(Some(100), Some((101, 250)))?,
+        Bounds::new(Some(10), Some((11, 25)))?,
         "bounds"
     );
     expect_entries(
         &store.read(GROUP, IndexRange::new(..), u64::MAX)?,
-        &bed.entries(101..=250, 0),
+        &bed.entries(11..=25, 0),
     )?;
     let keys = |group| stable_keys(&*store, group);
     ensure_eq!(

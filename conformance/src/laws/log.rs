@@ -8,8 +8,7 @@ use raft_logstore_core::{Entry, ErrorKind, GroupId, MAX_INDEX, StableKey};
 use crate::expect::{expect_entries, expect_log};
 use crate::law::law;
 use crate::setting::{
-    IN_FLIGHT, LIVE, LIVE_REOPENED, PAYLOADS, PAYLOADS_REOPENED, REOPENED_PAYLOADS_AND_MANY, VIEWS,
-    VIEWS_AND_MANY,
+    IN_FLIGHT, LIVE, LIVE_REOPENED, PAYLOADS, REOPENED, REOPENED_AND_MANY, VIEWS, VIEWS_AND_MANY,
 };
 use crate::violation::{ensure, ensure_eq};
 use crate::{Feature, Law, LawResult, Probe, TestBed, Tracker, Violation};
@@ -23,8 +22,8 @@ pub(crate) const LAWS: &[Law] = &[
     law!(4, a_truncate_below_the_floor_is_refused, needs [Feature::Refusals], in VIEWS),
     law!(4, truncate_is_valid_while_entries_are_in_flight, needs [], in IN_FLIGHT),
     law!(6, an_empty_log_reports_its_floor_as_last, needs [], in VIEWS),
-    law!(6, state_survives_reopen, needs [Feature::Reopen], in REOPENED_PAYLOADS_AND_MANY),
-    law!(6, every_stable_key_survives_reopen, needs [Feature::Reopen, Feature::StableKeys], in PAYLOADS_REOPENED),
+    law!(6, state_survives_reopen, needs [Feature::Reopen], in REOPENED_AND_MANY),
+    law!(6, every_stable_key_survives_reopen, needs [Feature::Reopen, Feature::StableKeys], in REOPENED),
 ];
 
 const GROUP: GroupId = GroupId(1);
@@ -281,7 +280,7 @@ pub fn truncate_is_valid_while_entries_are_in_flight(bed: &TestBed<'_>) -> LawRe
     log.append(expected.clone()).durable()?;
 
     let hold = bed.hold();
-    for generation in 1..=40 {
+    for generation in 1..=bed.times(40) {
         // What is appended last is cut off again at once, with some of what was there before: what
         // is durable, and what earlier rounds wrote.
         let end = expected.len() as u64;

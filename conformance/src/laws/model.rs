@@ -91,7 +91,7 @@ enum Step {
         group: u8,
         at: Place,
         count: u8,
-        bytes: u16,
+        bytes: usize,
     },
     AppendWithHole {
         group: u8,
@@ -154,13 +154,18 @@ fn place() -> impl Strategy<Value = Place> {
     ]
 }
 
+/// Mostly small; simpler cases are smaller ones.
+fn payload_bytes() -> impl Strategy<Value = usize> {
+    prop_oneof![400 => 0..40_usize, 40 => Just(4 << 10), 1 => Just(1 << 20)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let (group, key) = (0..3_u8, 0..3_u8);
     let next = Just(Place::Last(1));
     prop_oneof![
-        8 => (group.clone(), next, 0..9_u8, 0..40_u16)
+        8 => (group.clone(), next, 0..9_u8, payload_bytes())
             .prop_map(|(group, at, count, bytes)| Step::Append { group, at, count, bytes }),
-        2 => (group.clone(), place(), 1..5_u8, 0..40_u16)
+        2 => (group.clone(), place(), 1..5_u8, payload_bytes())
             .prop_map(|(group, at, count, bytes)| Step::Append { group, at, count, bytes }),
         1 => group.clone().prop_map(|group| Step::AppendWithHole { group }),
         3 => (group.clone(), place()).prop_map(|(group, from)| Step::Truncate { group, from }),
@@ -289,7 +294,7 @@ impl Pair {
                 if bounds.is_empty() && !bed.has(Feature::AnyFirstIndex) {
                     first = bounds.last().unwrap_or(0) + 1;
                 }
-                let payload = |index| payload(index, number, bytes.into());
+                let payload = |index| payload(index, number, bytes);
                 let entries: Vec<Entry> = (first..first + u64::from(count))
                     .map(|index| Entry::new(index, payload(index)))
                     .collect();
@@ -391,21 +396,22 @@ impl Pair {
         let was_blank = self.is_blank(log)?;
         self.reference.apply(Op::DropGroup { group })?;
         let session = Arc::clone(self.session());
-        self.drops
-            .push(thread::spawn(move || session.drop_group(group)));
-        if was_blank {
-            // Nothing will show that it is queued.
-            return self.wait_for_disk(bed);
-        }
+        let drop = thread::spawn(move || session.drop_group(group));
         let started = Instant::now();
-        while !self.is_blank(log)? {
+        // Where there was nothing, nothing shows that it is queued.
+        while !was_blank && !drop.is_finished() && !self.is_blank(log)? {
             ensure!(
                 started.elapsed() < bed.deadline(),
                 "group {group} is not gone"
             );
             thread::yield_now();
         }
-        Ok(())
+        self.drops.push(drop);
+        if was_blank {
+            self.wait_for_disk(bed)
+        } else {
+            Ok(())
+        }
     }
 
     fn is_blank(&self, log: &Probe) -> LawResult<bool> {

@@ -10,19 +10,19 @@ use raft_logstore_core::{Error, ErrorKind, GroupId, StableKey};
 use super::number;
 use crate::expect::expect_log;
 use crate::law::law;
-use crate::setting::{IN_FLIGHT, LIVE, VIEWS};
+use crate::setting::{IN_FLIGHT, LIVE, REOPENED, VIEWS};
 use crate::violation::{ensure, ensure_eq};
 use crate::{Feature, Law, LawResult, Probe, Setting, Submission, TestBed};
 
 pub(crate) const LAWS: &[Law] = &[
-    law!(8, a_vote_is_durable_when_saved, needs [], in &[Setting::REOPENED]),
+    law!(8, a_vote_is_durable_when_saved, needs [], in REOPENED),
     law!(8, a_vote_is_ordered_with_the_log, needs [Feature::CommitControl], in LIVE),
     law!(8, truncate_and_purge_keep_the_vote, needs [], in VIEWS),
     law!(8, truncate_and_purge_keep_what_is_committed, needs [Feature::Committed], in VIEWS),
     law!(8, truncate_and_purge_touch_no_stable_key, needs [Feature::StableKeys, Feature::Refusals, Feature::AnyFirstIndex], in VIEWS),
     law!(8, readers_see_the_newest_vote, needs [], in IN_FLIGHT),
     law!(9, committed_is_lazy_and_never_ahead_of_the_log, needs [Feature::Reopen, Feature::Committed], in VIEWS),
-    law!(9, committed_can_be_removed, needs [Feature::StableKeys], in VIEWS),
+    law!(9, committed_can_be_removed, needs [Feature::StableKeys], in &[Setting::LIVE, Setting::COLD, Setting::REOPENED]),
     law!(9, committed_starts_no_commit_of_its_own, needs [Feature::CommitControl, Feature::Committed], in LIVE),
     law!(9, committed_is_never_committed_ahead_of_the_log, needs [Feature::CommitControl, Feature::Committed], in LIVE),
 ];
@@ -83,7 +83,7 @@ pub fn a_vote_is_ordered_with_the_log(bed: &TestBed<'_>) -> LawResult {
         );
         Ok(())
     });
-    let rounds = 300;
+    let rounds = bed.times(300);
     for round in 1..=rounds {
         log.append(bed.entries(round..=round, 0)).accepted()?;
         log.set(&StableKey::VOTE, value(round)).accepted()?;
@@ -326,7 +326,7 @@ pub fn committed_is_lazy_and_never_ahead_of_the_log(bed: &TestBed<'_>) -> LawRes
     ensure_eq!(committed, Some(value(6)), "committed, written alone");
 
     // Dropped, not closed: it may be lost, but it does not run ahead.
-    for round in 7..=100 {
+    for round in 7..=6 + bed.times(100) {
         log.append(bed.entries(round..=round, 0)).accepted()?;
         log.put_lazy(&StableKey::COMMITTED, Some(value(round)))?;
     }
@@ -410,7 +410,8 @@ pub fn committed_is_never_committed_ahead_of_the_log(bed: &TestBed<'_>) -> LawRe
         );
         Ok(())
     });
-    for index in 1..=300 {
+    let last = bed.times(300);
+    for index in 1..=last {
         log.append(bed.entries(index..=index, 0)).accepted()?;
         log.put_lazy(&StableKey::COMMITTED, Some(value(index)))?;
     }
@@ -420,8 +421,10 @@ pub fn committed_is_never_committed_ahead_of_the_log(bed: &TestBed<'_>) -> LawRe
     // The commit that holds the entries fails; `committed` must not outlive it.
     bed.control().fail_next(Error::new(ErrorKind::Io, "commit"));
     let hold = bed.control().hold();
-    let failed = log.append(bed.entries(301..=310, 0)).accepted()?;
-    log.put_lazy(&StableKey::COMMITTED, Some(value(310)))?;
+    let failed = log
+        .append(bed.entries(last + 1..=last + 10, 0))
+        .accepted()?;
+    log.put_lazy(&StableKey::COMMITTED, Some(value(last + 10)))?;
     drop(hold);
     ensure!(
         failed.outcome()?.is_err(),

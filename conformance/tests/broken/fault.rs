@@ -148,6 +148,8 @@ faults! {
     DamagePanics => ["a_flipped_bit_is_reported_or_harmless"],
     /// Damage ends the process.
     DamageAborts => ["a_flipped_bit_is_reported_or_harmless"],
+    /// Commits go to whatever file is at the path of the log.
+    LogReachedByPath => ["a_moved_store_and_one_in_its_place_keep_apart"],
     /// Of two writes of a stable key in one batch the first counts.
     FirstWriteOfABatchCounts => ["any_operations_match_the_reference"],
 }
@@ -176,6 +178,7 @@ impl Fault {
                 | Self::VoteInAFileOfItsOwn
                 | Self::DamagePanics
                 | Self::DamageAborts
+                | Self::LogReachedByPath
                 | Self::FirstWriteOfABatchCounts
         )
     }

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -235,6 +236,10 @@ impl Backend for Open {
         let mut log = self.log.lock().unwrap();
         let record = encode(batch, false)?;
         let failed = |error| Error::io("commit", error).with_path(&self.dir);
+        if self.fault == Fault::LogReachedByPath {
+            let reached = OpenOptions::new().append(true).open(self.dir.join("log"));
+            log.file = reached.map_err(failed)?;
+        }
         log.file.write_all(&record).map_err(failed)?;
         log.bytes += record.len() as u64;
         for op in &batch.ops {
@@ -261,7 +266,9 @@ impl Backend for Open {
     /// Writes the log anew when most of it is history.
     fn maintain(&self) -> Result<bool> {
         let mut log = self.log.lock().unwrap();
-        if log.bytes < 2 * log.rewritten + (1 << 20) {
+        let inode = |file: io::Result<fs::Metadata>| file.map(|file| file.ino()).ok();
+        let was_moved = inode(fs::metadata(self.dir.join("log"))) != inode(log.file.metadata());
+        if was_moved || log.bytes < 2 * log.rewritten + (1 << 20) {
             return Ok(false);
         }
         let record = encode(&self.snapshot()?, true)?;
