@@ -147,7 +147,9 @@ pub fn no_completion_fires_before_its_commit(bed: &TestBed<'_>) -> LawResult {
     let early = early.lock().unwrap_or_else(PoisonError::into_inner);
     ensure!(
         early.is_empty(),
-        "completions before the commit, or with an error: {early:?}"
+        "{} completions before the commit, or with an error, the first {:?}",
+        early.len(),
+        early.first()
     );
     let durable = durable.lock().unwrap_or_else(PoisonError::into_inner).len();
     ensure_eq!(
