@@ -49,6 +49,7 @@ mod disk_usage;
 mod expect;
 #[cfg(feature = "golden")]
 pub mod golden;
+pub mod interrupt;
 mod law;
 pub mod laws;
 mod open_store;

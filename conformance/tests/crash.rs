@@ -18,13 +18,18 @@ fn main() -> ExitCode {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::process::ExitCode;
+    use std::process::{Command, ExitCode, Stdio};
+    use std::time::Duration;
+    use std::{env, fs, thread};
 
     use libtest_mimic::{Arguments, Failed, Trial};
-    use raft_logstore_conformance::StoreSubject;
     use raft_logstore_conformance::crash::{
         self, Call, Cut, FaultKind, FaultPlan, FaultRule, Report, Sweep, Target,
     };
+    use raft_logstore_conformance::damage::{self, Options};
+    use raft_logstore_conformance::{StoreSubject, interrupt, second_process};
+    use rustix::process::{Pid, Signal, kill_process};
+    use tempfile::TempDir;
 
     use crate::toy::{Flaw, Toy};
 
@@ -69,7 +74,23 @@ mod linux {
         if let Some(code) = crash::serve(&targets) {
             return code;
         }
+        if second_process::variant().is_some() {
+            return second_process::serve(&Toy(Flaw::None));
+        }
+        if let Ok(args) = env::var(PROGRAM_ENV) {
+            return match &*args {
+                FLIPS => flip(),
+                args => crash::main_with(targets, args.split(' ')),
+            };
+        }
         let mut trials = vec![
+            trial("an_interrupted_sweep_leaves_nothing", || {
+                interrupted("crash sweep None --seeds 100000 --images 1")
+            }),
+            cut_trial("an_interrupted_run_of_cuts_leaves_nothing", || {
+                interrupted("crash cut None --cuts 100000")
+            }),
+            Trial::test("interrupted_flips_leave_nothing", || interrupted(FLIPS)),
             trial("a_sound_store_survives_every_crash", || {
                 let report = sweep(Flaw::None)?;
                 ensure(report.passed() && report.ok == report.images, &report)?;
@@ -265,6 +286,47 @@ mod linux {
                 Ok(()) => Err("the law holds".into()),
             }
         })
+    }
+
+    /// Has the test program be one that is interrupted: its arguments.
+    const PROGRAM_ENV: &str = "RAFT_LOGSTORE_TEST_INTERRUPTED";
+
+    /// Flips bits without end, in place of the crash kit.
+    const FLIPS: &str = "flips";
+
+    fn flip() -> ExitCode {
+        let options = Options {
+            backend: "toy".to_owned(),
+            flips: u64::MAX,
+            seed: 1,
+        };
+        let swept = interrupt::watch()
+            .map_err(Into::into)
+            .and_then(|()| damage::sweep(&Toy(Flaw::None), &options, &mut |_| {}));
+        if interrupt::check().is_ok() {
+            eprintln!("{swept:?}");
+        }
+        interrupt::exit_code().unwrap_or(ExitCode::FAILURE)
+    }
+
+    fn interrupted(args: &str) -> Result<(), Failed> {
+        let room = TempDir::with_prefix("raft-logstore-interrupted-")?;
+        let mut program = Command::new(env::current_exe()?)
+            .env(PROGRAM_ENV, args)
+            .env("TMPDIR", room.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        thread::sleep(Duration::from_secs(1));
+        let before = fs::read_dir(room.path())?.count();
+        kill_process(Pid::from_child(&program), Signal::INT)?;
+        let code = program.wait()?.code();
+        let after = fs::read_dir(room.path())?.count();
+        let said = format!("{before} files or folders, then {after}; exit code {code:?}");
+        ensure(
+            after == 0 && code == Some(128 + Signal::INT.as_raw()),
+            &said,
+        )
     }
 
     fn cuts() -> Cut {

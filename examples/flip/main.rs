@@ -10,13 +10,14 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
 use raft_logstore::{fjall::FjallConfig, heed::HeedConfig, redb::RedbConfig, wal::WalConfig};
 use raft_logstore_conformance::damage::{self, Options, Report};
-use raft_logstore_conformance::{StoreSubject, Subject, second_process};
+use raft_logstore_conformance::{StoreSubject, Subject, interrupt, second_process};
 
 #[derive(Parser)]
 #[command(about = "Flips bits in the files of a store and counts what the store makes of each")]
@@ -92,12 +93,10 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(second_process::serve(&*subject));
     }
     let args = Args::parse();
+    // An interrupt ends the sweeps at the next flip: then what is temporary goes.
+    interrupt::watch()?;
     let subjects = args.backend.subjects();
-    let all = args.flips.saturating_mul(subjects.len() as u64);
-    let progress = Progress {
-        done: AtomicU64::new(0),
-        all,
-    };
+    let progress = progress_bar(args.flips.saturating_mul(subjects.len() as u64));
     let (args, progress) = (&args, &progress);
     let reports: Vec<_> = thread::scope(|scope| {
         let running: Vec<_> = subjects
@@ -106,6 +105,10 @@ fn main() -> anyhow::Result<ExitCode> {
             .collect();
         running.into_iter().map(ScopedJoinHandle::join).collect()
     });
+    progress.finish_and_clear();
+    if let Some(code) = interrupt::exit_code() {
+        return Ok(code);
+    }
     let mut lawful = true;
     for report in reports {
         let report = report.map_err(|_| anyhow::anyhow!("a sweep panicked"))??;
@@ -127,29 +130,27 @@ fn flip(
     backend: &str,
     subject: &dyn Subject,
     args: &Args,
-    progress: &Progress,
+    progress: &ProgressBar,
 ) -> anyhow::Result<Report> {
+    if !io::stderr().is_terminal() {
+        // There the bar is not shown.
+        writeln!(io::stderr(), "{backend}: {} flips ...", args.flips)?;
+    }
     let options = Options {
         backend: backend.to_owned(),
         flips: args.flips,
         seed: args.seed,
     };
-    damage::sweep(subject, &options, &mut |_| progress.advance())
+    damage::sweep(subject, &options, &mut |_| progress.inc(1))
         .map_err(|violation| anyhow::anyhow!("{backend}: {violation}"))
 }
 
-/// How many flips of all backends together are done.
-struct Progress {
-    done: AtomicU64,
-    all: u64,
-}
-
-impl Progress {
-    fn advance(&self) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        if done.is_multiple_of(50) && io::stderr().is_terminal() {
-            // Progress that cannot be shown is no reason to stop.
-            drop(write!(io::stderr(), "{done} of {}\r", self.all));
-        }
-    }
+/// How many flips of all backends together are done: on stderr where that is a terminal.
+fn progress_bar(flips: u64) -> ProgressBar {
+    let bar = ProgressBar::new(flips);
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} flips, {elapsed}, {eta} left")
+        .expect("the template is valid");
+    bar.set_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -37,6 +38,8 @@ impl Task {
         let mut command = Command::new(env::current_exe()?);
         command
             .env(TASK_ENV, serde_json::to_string(self)?)
+            // What interrupts this program from a terminal is not for the child, whose death would be a verdict.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());

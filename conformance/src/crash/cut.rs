@@ -1,5 +1,6 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -21,6 +22,7 @@ use super::window::Window;
 use super::workload::WorkloadSpec;
 use super::writer::{Reaction, WriterTask};
 use crate::answering::{answer, parse_answer};
+use crate::interrupt;
 use crate::payload::Mix;
 
 /// Cuts the power of a real file system: ext4 in an image file, on a loop device.
@@ -58,7 +60,8 @@ impl Cut {
     ///
     /// # Errors
     ///
-    /// When nothing can be mounted or started here, or the kit itself fails.
+    /// When nothing can be mounted or started here, the program is [interrupted](crate::interrupt), or the kit itself
+    /// fails.
     pub fn run(&self, target: &Target) -> io::Result<Report> {
         let room = TempDir::with_prefix("raft-logstore-cut-")?;
         let task = Task {
@@ -68,16 +71,23 @@ impl Cut {
                 room: room.path().to_owned(),
             }),
         };
-        let mut cutter = in_a_namespace(&task.command()?)
-            .stderr(Stdio::inherit())
-            .spawn()?;
-        let mut found = None;
-        if let Some(output) = cutter.stdout.take() {
-            for line in BufReader::new(output).lines() {
-                found = parse_answer(&line?).or(found);
-            }
+        // Dropped before the room is: it makes files there.
+        let mut cutter = Process(
+            in_a_namespace(&task.command()?)
+                .stderr(Stdio::inherit())
+                .spawn()?,
+        );
+        let output = cutter.0.stdout.take();
+        let found = thread::spawn(move || {
+            let lines = BufReader::new(output?).lines().map_while(Result::ok);
+            lines.filter_map(|line| parse_answer(&line)).last()
+        });
+        while !found.is_finished() {
+            interrupt::check()?;
+            thread::sleep(Duration::from_millis(20));
         }
-        let status = cutter.wait()?;
+        let status = cutter.0.wait()?;
+        let found = found.join().ok().flatten();
         found.ok_or_else(|| io::Error::other(format!("the process that cuts ended with {status}")))
     }
 }
@@ -115,7 +125,9 @@ fn in_a_namespace(command: &Command) -> Command {
                 .filter_map(|(name, value)| Some((name, value?))),
         )
         .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+        .stdout(Stdio::piped())
+        // As the command itself has one.
+        .process_group(0);
     unshare
 }
 
@@ -169,7 +181,7 @@ impl OneCut<'_> {
                 reaction: Reaction::default(),
             }),
         };
-        let mut writer = Writer(task.command()?.spawn()?);
+        let mut writer = Process(task.command()?.spawn()?);
         self.wait_for_the_moment(&mut writer, &marks, workload)?;
         writer.stop()?;
         // Nobody acknowledges anything now, and no sync is on its way that could still say that it is done.
@@ -185,7 +197,7 @@ impl OneCut<'_> {
             report.fail(|| self.failure(format!("while writing: {verdict:?}")));
         }
         // Dropped before the file system is: a checker has files of it open.
-        let mut examiner = Examiner::new(self.target, workload)?;
+        let mut examiner = Examiner::new(self.target, workload);
         let verdict = examiner.examine_dir(&ext4.root().join(STORE), window, true)?;
         if report.count(self.target, &verdict, window.opened) {
             report.fail(|| self.failure(format!("{verdict:?} ({window:?})")));
@@ -197,7 +209,7 @@ impl OneCut<'_> {
     /// Lets the writer run until some number of marks, and a moment more.
     fn wait_for_the_moment(
         &self,
-        writer: &mut Writer,
+        writer: &mut Process,
         marks: &Path,
         workload: WorkloadSpec,
     ) -> io::Result<()> {
@@ -241,10 +253,10 @@ fn read_marks(path: &Path) -> io::Result<Vec<Mark>> {
         .collect()
 }
 
-/// The process that writes. Dropping it ends it.
-struct Writer(Child);
+/// A process that writes or cuts. Dropping it ends it.
+struct Process(Child);
 
-impl Writer {
+impl Process {
     /// Stops all of its threads, wherever they are; returns when they are stopped or it has ended.
     fn stop(&mut self) -> io::Result<()> {
         if self.0.try_wait()?.is_some() {
@@ -271,7 +283,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for Process {
     fn drop(&mut self) {
         // A process that is not there needs no ending.
         drop(self.0.kill());

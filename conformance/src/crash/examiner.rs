@@ -13,14 +13,15 @@ use super::verdict::Verdict;
 use super::window::Window;
 use super::workload::WorkloadSpec;
 use crate::answering::{Answering, NoAnswer};
+use crate::interrupt;
 
 /// Puts images into directories and has a checker process look at each. A checker that dies or hangs is
 /// replaced by another.
 pub(super) struct Examiner<'a> {
     target: &'a Target,
     workload: WorkloadSpec,
-    /// In memory, where there is a file system for that.
-    room: TempDir,
+    /// Where images are put: in memory, where there is a file system for that.
+    room: Option<TempDir>,
     checker: Option<Answering>,
     images: u64,
 }
@@ -29,14 +30,14 @@ pub(super) struct Examiner<'a> {
 const DEADLINE: Duration = Duration::from_secs(60);
 
 impl<'a> Examiner<'a> {
-    pub(super) fn new(target: &'a Target, workload: WorkloadSpec) -> io::Result<Self> {
-        Ok(Self {
+    pub(super) fn new(target: &'a Target, workload: WorkloadSpec) -> Self {
+        Self {
             target,
             workload,
-            room: TempDir::with_prefix_in("raft-logstore-crash-", room())?,
+            room: None,
             checker: None,
             images: 0,
-        })
+        }
     }
 
     /// What the store makes of an image.
@@ -48,7 +49,14 @@ impl<'a> Examiner<'a> {
     ) -> io::Result<Verdict> {
         // Each in a directory of its own: nothing that a store remembers of a path may mislead it.
         self.images += 1;
-        let dir = self.room.path().join(self.images.to_string());
+        let room = match &self.room {
+            Some(room) => room,
+            None => {
+                let room = TempDir::with_prefix_in("raft-logstore-crash-", room())?;
+                self.room.insert(room)
+            }
+        };
+        let dir = room.path().join(self.images.to_string());
         fs::create_dir(&dir)?;
         image.write_to(&dir)?;
         let verdict = self.examine_dir(&dir.join(STORE), window, goes_on)?;
@@ -75,6 +83,7 @@ impl<'a> Examiner<'a> {
     }
 
     fn ask(&mut self, question: &Question) -> io::Result<Verdict> {
+        interrupt::check()?;
         let checker = match &mut self.checker {
             Some(checker) => checker,
             None => {

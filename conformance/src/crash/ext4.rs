@@ -1,6 +1,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -103,6 +104,8 @@ fn run<'a, A: AsRef<OsStr>>(
         .args(options)
         .args(operands)
         .stdin(Stdio::null())
+        // Half of a mount or unmount must not be all that an interrupt leaves.
+        .process_group(0)
         .output()
         .map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
     if ran.status.success() {

@@ -326,7 +326,7 @@ impl<'a> Bench<'a> {
     }
 
     fn expect_legal(&self, log: &OpLog, plans: &[Plan], seed: u64) -> LawResult {
-        let mut examiner = Examiner::new(self.target, self.target.workload(seed))?;
+        let mut examiner = Examiner::new(self.target, self.target.workload(seed));
         let mut disk = Disk::new(log, Omitted::None);
         for plan in plans {
             disk.advance(plan.at);
@@ -361,7 +361,7 @@ impl<'a> Bench<'a> {
     }
 
     fn look(&self, mounted: &Mounted, seed: u64, window: Window) -> LawResult<Verdict> {
-        let mut examiner = Examiner::new(self.target, self.target.workload(seed))?;
+        let mut examiner = Examiner::new(self.target, self.target.workload(seed));
         let store = mounted.root().join(STORE);
         Ok(examiner.examine_dir(&store, window, false)?)
     }

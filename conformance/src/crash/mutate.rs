@@ -92,7 +92,7 @@ impl Sweep {
     pub fn mutate(&self, target: &Target) -> io::Result<MutationReport> {
         let reports = self.map_seeds(target, |run| {
             let recording = run.record()?;
-            Mutator::new(run, &recording.log, self.images)?.run()
+            Mutator::new(run, &recording.log, self.images).run()
         })?;
         let mut total = MutationReport {
             backend: target.name().to_owned(),
@@ -115,15 +115,15 @@ struct Mutator<'a> {
 }
 
 impl<'a> Mutator<'a> {
-    fn new(run: &'a Run<'a>, log: &'a OpLog, images: usize) -> io::Result<Self> {
-        Ok(Self {
+    fn new(run: &'a Run<'a>, log: &'a OpLog, images: usize) -> Self {
+        Self {
             run,
             log,
             images,
-            examiner: Examiner::new(run.target, run.workload)?,
+            examiner: Examiner::new(run.target, run.workload),
             paths: log.paths(),
             report: MutationReport::default(),
-        })
+        }
     }
 
     fn run(mut self) -> io::Result<MutationReport> {

@@ -18,6 +18,7 @@ use super::op_log::OpLog;
 use super::plan::Plan;
 use super::sweep::{Run, Sweep, goes_on};
 use super::target::Target;
+use crate::interrupt;
 
 /// Cuts the power of stores, in thousands of ways, and looks at what is left.
 #[derive(Parser)]
@@ -107,7 +108,8 @@ struct Replay {
 ///
 /// Ends with a failure when anything was lost, wrong or fatal, or an error was reported that the target
 /// does not [tolerate](Target::tolerating). Where nothing can be mounted it says so and ends well,
-/// unless `RAFT_LOGSTORE_REQUIRE_CRASH=1` is set.
+/// unless `RAFT_LOGSTORE_REQUIRE_CRASH=1` is set. When it is [interrupted](interrupt) it removes what it mounted and
+/// wrote, but for the failures that it keeps.
 pub fn main(targets: Vec<Target>) -> ExitCode {
     main_with(targets, env::args_os())
 }
@@ -123,6 +125,15 @@ pub fn main_with(
         return code;
     }
     let cli = Cli::parse_from(args);
+    if let Err(error) = interrupt::watch() {
+        eprintln!("signals cannot be watched: {error}");
+        return ExitCode::FAILURE;
+    }
+    let code = run(&cli, &targets);
+    interrupt::exit_code().unwrap_or(code)
+}
+
+fn run(cli: &Cli, targets: &[Target]) -> ExitCode {
     let unavailable = match &cli.command {
         Command::Cut(_) => cut_unavailable(),
         _ => unavailable(),
@@ -136,30 +147,32 @@ pub fn main_with(
         };
     }
     let done = match &cli.command {
-        Command::Sweep(runs) => each(&targets, runs, (20, 500), cli.json, |sweep, target| {
+        Command::Sweep(runs) => each(targets, runs, (20, 500), cli.json, |sweep, target| {
             let report = sweep.run(target)?;
             Ok((report.passed(), report))
         }),
-        Command::Nested(runs) => each(&targets, runs, (20, 100), cli.json, |sweep, target| {
+        Command::Nested(runs) => each(targets, runs, (20, 100), cli.json, |sweep, target| {
             let report = sweep.nested(target)?;
             Ok((report.passed(), report))
         }),
-        Command::Mutate(runs) => each(&targets, runs, (2, 32), cli.json, |sweep, target| {
+        Command::Mutate(runs) => each(targets, runs, (2, 32), cli.json, |sweep, target| {
             let report = sweep.mutate(target)?;
             Ok((report.passed(), report))
         }),
-        Command::Lie(runs) => each(&targets, runs, (20, 100), cli.json, |sweep, target| {
+        Command::Lie(runs) => each(targets, runs, (20, 100), cli.json, |sweep, target| {
             let report = sweep.lie(target)?;
             Ok((!report.passed(), report))
         }),
-        Command::Cut(cuts) => cuts.run(&targets, cli.json),
-        Command::Replay(replay) => replay.run(&targets),
+        Command::Cut(cuts) => cuts.run(targets, cli.json),
+        Command::Replay(replay) => replay.run(targets),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("the crash kit failed: {error}");
+            if interrupt::check().is_ok() {
+                eprintln!("the crash kit failed: {error}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -286,7 +299,7 @@ impl Replay {
             std::fs::create_dir(dir)?;
             image.write_to(dir)?;
         }
-        let mut examiner = Examiner::new(target, run.workload)?;
+        let mut examiner = Examiner::new(target, run.workload);
         let verdict = examiner.examine(&image, window, goes_on(plan))?;
         writeln!(io::stdout(), "{window:?}\n{verdict:?}")?;
         Ok(verdict.is_ok())

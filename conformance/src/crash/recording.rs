@@ -16,6 +16,7 @@ use super::window::Window;
 use super::workload::WorkloadSpec;
 use super::writer::{Reaction, WriterTask};
 use crate::answering::parse_answer;
+use crate::interrupt;
 
 /// One run of a writer, recorded.
 pub(super) struct Recording {
@@ -62,6 +63,7 @@ impl<'a> Take<'a> {
     ///
     /// When nothing can be mounted or started here, or the log is not what happened.
     pub(super) fn record(self) -> io::Result<Recording> {
+        interrupt::check()?;
         let mounted = Mounted::new(self.disk, self.faults.clone())?;
         let mut task = WriterTask {
             workload: self.workload,

@@ -54,7 +54,8 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// When nothing can be mounted or started here, or the kit itself fails.
+    /// When nothing can be mounted or started here, the program is [interrupted](crate::interrupt), or the kit itself
+    /// fails.
     pub fn run(&self, target: &Target) -> io::Result<Report> {
         self.each_seed(target, |run| {
             let recording = run.record()?;
@@ -186,7 +187,7 @@ impl<'a> Run<'a> {
         omitted: Omitted,
     ) -> io::Result<Report> {
         let mut report = Report::new(self.target);
-        let mut examiner = Examiner::new(self.target, self.workload)?;
+        let mut examiner = Examiner::new(self.target, self.workload);
         let mut disk = Disk::new(log, omitted);
         let mut artifact = None;
         for plan in plans {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::damage::{Ending, Examination, Harm, History, Image, Verdict};
 use crate::law::DEADLINE;
 use crate::payload::Mix;
-use crate::{LawResult, Subject};
+use crate::{LawResult, Subject, interrupt};
 
 /// What a [`sweep`] does.
 #[derive(Clone, Debug)]
@@ -75,7 +75,8 @@ impl fmt::Display for Report {
 ///
 /// # Errors
 ///
-/// When the suite itself cannot, or the store is wrong before any harm was done.
+/// When the suite itself cannot, the program is [interrupted](crate::interrupt), or the store is wrong before any harm
+/// was done.
 pub fn sweep(
     subject: &dyn Subject,
     options: &Options,
@@ -110,6 +111,7 @@ fn sweep_all(
         let mut bits = Flips::new(store.image(), options.seed ^ done);
         let flips = left / (4 - done);
         for _ in 0..flips {
+            interrupt::check()?;
             let harm = bits.next();
             report.count(&harm, ending, store.harmed(&harm)?);
             progress(report.flips);
