@@ -9,7 +9,8 @@ use crate::store_uri::StoreUri;
 /// A store is named by a URI: its backend, a colon, its directory, such as redb:/var/lib/raft.
 /// Reading never changes a byte of it.
 ///
-/// Exit codes: 0 done (check: clean), 1 damage was found, 2 could not do it.
+/// Exit codes: 0 done (check: clean), 1 damage was found, 2 could not do it; a bench that was interrupted, 128 and the
+/// number of the signal.
 #[derive(Parser)]
 #[command(name = "raft-logstore", version)]
 pub(crate) struct Cli {

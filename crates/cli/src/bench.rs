@@ -12,6 +12,7 @@ use raft_logstore::{Entry, GroupId, LogStoreExt, Store, StoreConfig};
 use serde::Serialize;
 
 use crate::args::BenchArgs;
+use crate::interrupt::Interrupt;
 use crate::outcome::Outcome;
 use crate::output;
 
@@ -42,11 +43,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
         Some(dir) => refuse_existing(dir)?,
         None => false,
     };
+    let interrupt = Interrupt::watch().context("cannot watch signals")?;
     let store = block_on(args.store.target().clone().open(StoreConfig::default()))?;
-    let measured = measure(&store, args);
+    let measured = measure(&store, args, &interrupt);
     let closed = block_on(store.close());
     if let Some(dir) = dir.filter(|_| !args.keep) {
         remove(dir, made).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    if let Some(signal) = interrupt.signal() {
+        return Ok(Outcome::Interrupted(signal));
     }
     let report = measured?;
     closed?;
@@ -114,11 +119,11 @@ fn remove(dir: &Path, made: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn measure(store: &Store, args: &BenchArgs) -> Result<Report> {
+fn measure(store: &Store, args: &BenchArgs, interrupt: &Interrupt) -> Result<Report> {
     let start = Instant::now();
     let latencies: Result<Vec<Vec<Duration>>> = thread::scope(|scope| {
         let clients: Vec<_> = (0..args.clients)
-            .map(|client| scope.spawn(move || append(store, args, client)))
+            .map(|client| scope.spawn(move || append(store, args, client, interrupt)))
             .collect();
         let ended = clients.into_iter().map(|client| match client.join() {
             Ok(latencies) => latencies,
@@ -146,8 +151,13 @@ fn measure(store: &Store, args: &BenchArgs) -> Result<Report> {
     })
 }
 
-/// Appends the share of one client and returns how long each append took.
-fn append(store: &Store, args: &BenchArgs, client: u64) -> Result<Vec<Duration>> {
+/// Appends the share of one client, up to an interrupt, and returns how long each append took.
+fn append(
+    store: &Store,
+    args: &BenchArgs,
+    client: u64,
+    interrupt: &Interrupt,
+) -> Result<Vec<Duration>> {
     let group = store.group(GroupId(client));
     let more = u64::from(client < args.entries % args.clients);
     let entries = args.entries / args.clients + more;
@@ -157,7 +167,7 @@ fn append(store: &Store, args: &BenchArgs, client: u64) -> Result<Vec<Duration>>
         .collect();
     let mut latencies = Vec::new();
     let mut next = 1;
-    while next <= entries {
+    while next <= entries && interrupt.signal().is_none() {
         let last = entries.min(next + args.batch - 1);
         let batch = (next..=last)
             .map(|index| Entry::new(index, payload.clone()))

@@ -1,7 +1,8 @@
 //! The program `raft-logstore`: looks at a store of Raft logs, checks it, copies it to another
 //! backend, and measures what a disk does with one.
 //!
-//! Exit codes: 0 done, and for `check` clean; 1 damage was found; 2 could not do it.
+//! Exit codes: 0 done, and for `check` clean; 1 damage was found; 2 could not do it; 128 and the number of
+//! the signal when a bench was interrupted.
 
 mod args;
 mod bench;
@@ -12,6 +13,7 @@ mod disk;
 mod dump;
 mod fault;
 mod groups;
+mod interrupt;
 mod message_pack;
 mod outcome;
 mod output;

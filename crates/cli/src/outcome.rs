@@ -11,6 +11,8 @@ pub(crate) enum Outcome {
     Damaged,
     /// 2: the command could not do its work.
     Failed,
+    /// 128 and the number of a signal, as a shell tells it: interrupted, and tidied up.
+    Interrupted(u8),
 }
 
 impl Outcome {
@@ -34,6 +36,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Damaged => 1,
             Outcome::Failed => 2,
+            Outcome::Interrupted(signal) => 128 + signal,
         })
     }
 }

@@ -1,10 +1,14 @@
 //! `bench`: measures on the disk it is given, and leaves nothing there.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use rstest::rstest;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::tempdir;
 
-use crate::support::{run, sample, uri};
+use crate::support::{run, sample, start, uri};
 
 #[test]
 fn a_bench_measures_and_removes_its_store() {
@@ -59,4 +63,28 @@ fn a_bench_refuses_a_store_that_is_there() {
         .exits(2)
         .says("is not empty");
     run(["check", &uri(dir.path())]).exits(0);
+}
+
+#[rstest]
+#[case::int(Signal::INT)]
+#[case::term(Signal::TERM)]
+#[case::hup(Signal::HUP)]
+fn an_interrupted_bench_removes_its_store(#[case] signal: Signal) {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("bench");
+    let was_there = dir.path().join("was-there");
+    fs::create_dir(&was_there).unwrap();
+    for store in [&path, &was_there] {
+        let mut bench = start(["bench", &uri(store), "--entries", "1000000"]);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !store.join("redb").exists() {
+            assert!(Instant::now() < deadline, "the bench does not get on");
+            sleep(Duration::from_millis(1));
+        }
+        kill_process(Pid::from_child(&bench), signal).unwrap();
+        let code = bench.wait().unwrap().code();
+        assert_eq!(code, Some(128 + signal.as_raw()));
+    }
+    assert!(!path.exists());
+    assert_eq!(fs::read_dir(&was_there).unwrap().count(), 0);
 }

@@ -208,6 +208,23 @@ fn commits_behind_the_watermark_are_reported_as_lost() {
 }
 
 #[test]
+fn a_store_whose_backend_is_gone_has_lost_its_commits() {
+    let dir = tempdir().unwrap();
+    let (store, target) = (dir.path().join("store"), dir.path().join("copy"));
+    sample(&store);
+    fs::remove_dir_all(store.join("redb")).unwrap();
+    for command in ["check", "groups", "stat", "dump"] {
+        run([command, &uri(&store)])
+            .exits(1)
+            .says("acknowledged commits are gone");
+    }
+    crate::support::copy(&store, &target)
+        .exits(1)
+        .says("acknowledged commits are gone");
+    assert!(!target.exists());
+}
+
+#[test]
 fn a_missing_watermark_is_said_and_is_no_damage() {
     let dir = tempdir().unwrap();
     sample(dir.path());
