@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api_error::ApiError;
 use crate::body::Body;
-use crate::cli::is_unspecified;
 use crate::node::Node;
+use crate::node_address::NodeAddress;
 use crate::rpc;
 use crate::status::Status;
 use crate::types::{Command, Line, Reply};
@@ -103,17 +103,15 @@ async fn status(State(node): App) -> Json<Status> {
 
 /// Starts a new cluster, with the members in the body (`{"1": "127.0.0.1:7001", ...}`) or those the
 /// node was started with.
-async fn init(State(node): App, Body(body): Body) -> Result<Json<BTreeMap<u64, String>>, ApiError> {
+async fn init(
+    State(node): App,
+    Body(body): Body,
+) -> Result<Json<BTreeMap<u64, NodeAddress>>, ApiError> {
     let members = if body.is_empty() {
         node.peers.clone()
     } else {
         from_json(&body)?
     };
-    if let Some(address) = members.values().find(|address| is_unspecified(address)) {
-        return Err(ApiError::bad_request(format!(
-            "{address} is no address that other nodes could reach"
-        )));
-    }
     let nodes: BTreeMap<u64, BasicNode> = members
         .iter()
         .map(|(&id, address)| (id, BasicNode::new(address)))
@@ -138,7 +136,7 @@ async fn init(State(node): App, Body(body): Body) -> Result<Json<BTreeMap<u64, S
 #[serde(deny_unknown_fields)]
 struct NewNode {
     id: u64,
-    address: String,
+    address: NodeAddress,
 }
 
 /// Adds a node: as a learner first, until it has caught up, then as a voter.
@@ -173,7 +171,7 @@ async fn add_node(
 }
 
 /// A typing error in an address would cost the cluster a voter; so look before adding it.
-async fn expect_node(node: &Node, id: u64, address: &str) -> Result<(), ApiError> {
+async fn expect_node(node: &Node, id: u64, address: &NodeAddress) -> Result<(), ApiError> {
     let answer = async {
         let request = node.http.get(format!("http://{address}/status"));
         let answer = request.timeout(Duration::from_secs(2)).send().await?;
@@ -186,7 +184,7 @@ async fn expect_node(node: &Node, id: u64, address: &str) -> Result<(), ApiError
             status.node
         ))),
         Err(error) => Err(ApiError::bad_request(format!(
-            "no node answers at {address:?}: {error}"
+            "no node answers at {address}: {error}"
         ))),
     }
 }

@@ -1,6 +1,5 @@
 //! The command line: one program that is either the whole run or one node of it.
 
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +8,8 @@ use anyhow::{Context, bail, ensure};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser};
 use raft_logstore::Target;
+
+use crate::node_address::NodeAddress;
 
 /// Replicates text over three nodes, kills leaders on the way, and checks every line at the end.
 /// With `--node`, runs a single node instead.
@@ -103,7 +104,7 @@ pub(crate) struct ServeOptions {
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) id: u64,
-    pub(crate) address: String,
+    pub(crate) address: NodeAddress,
 }
 
 impl FromStr for Peer {
@@ -116,23 +117,9 @@ impl FromStr for Peer {
         let id = id
             .parse()
             .with_context(|| format!("{id:?} is not a node id"))?;
-        ensure!(!address.is_empty(), "peer {id} has no address");
-        ensure!(
-            !is_unspecified(address),
-            "{address} is no address that other nodes could reach"
-        );
-        Ok(Self {
-            id,
-            address: address.to_owned(),
-        })
+        let address = address.parse()?;
+        Ok(Self { id, address })
     }
-}
-
-/// Whether an address stands for every interface of a machine instead of one that can be reached.
-pub(crate) fn is_unspecified(address: &str) -> bool {
-    address
-        .parse::<SocketAddr>()
-        .is_ok_and(|address| address.ip().is_unspecified())
 }
 
 fn within(range: RangeInclusive<u64>) -> RangedU64ValueParser<usize> {

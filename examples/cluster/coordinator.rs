@@ -103,6 +103,7 @@ async fn replicate(
         "{} lines acknowledged; stopping every node, starting again",
         acknowledged.len()
     ));
+    sampler.sample().await;
     cluster.stop_and_start().await?;
     if let Err(error) = cluster.catch_up().await {
         cluster.check()?;

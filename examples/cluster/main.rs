@@ -25,6 +25,7 @@ mod input;
 mod killer;
 mod network;
 mod node;
+mod node_address;
 mod node_process;
 mod output;
 mod report;

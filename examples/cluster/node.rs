@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::cli::{Cli, ServeOptions};
 use crate::network::Network;
+use crate::node_address::NodeAddress;
 use crate::snapshot_file::SnapshotFile;
 use crate::state_machine::StateMachine;
 use crate::types::NodeRaft;
@@ -34,7 +35,7 @@ const NODE_ID: StableKey = StableKey::from_static("node-id");
 pub(crate) struct Node {
     pub(crate) id: u64,
     /// The members a new cluster starts with, unless `POST /init` names others.
-    pub(crate) peers: BTreeMap<u64, String>,
+    pub(crate) peers: BTreeMap<u64, NodeAddress>,
     pub(crate) raft: NodeRaft,
     pub(crate) machine: StateMachine,
     pub(crate) store: Store,
@@ -58,16 +59,20 @@ pub(crate) async fn run(id: u64, cli: &Cli) -> Result<()> {
         .map(|peer| (peer.id, peer.address.clone()))
         .collect();
     ensure!(
+        peers.len() == options.peers.len(),
+        "--peers names a node twice"
+    );
+    ensure!(
         !bound.ip().is_unspecified() || peers.contains_key(&id),
         "others cannot reach this node at {bound}; say where they can with --peers {id}=ADDRESS"
     );
     let address = bound.to_string();
     if peers.is_empty() {
-        peers.insert(id, address.clone());
+        peers.insert(id, address.parse()?);
     }
 
-    // The store is opened first: it holds the lock that keeps other processes out of the directory.
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    // The store is opened first: it holds the lock that keeps other processes out of the directory, and makes the
+    // names of directories durable.
     let store = raft_logstore::open(&store_uri(&cli.backend, dir)?).await?;
     claim(&store.group(ABOUT), id, dir).await?;
     let (file, snapshot) = SnapshotFile::open(dir).context("cannot read the snapshot")?;

@@ -17,6 +17,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) struct Sampler {
     /// The last word of each process, by its id: a restarted node counts from zero.
     seen: Arc<Mutex<HashMap<u32, Status>>>,
+    http: reqwest::Client,
+    addresses: Arc<[String]>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -32,7 +34,7 @@ pub(crate) struct Totals {
 }
 
 impl Sampler {
-    pub(crate) fn start(http: &reqwest::Client, addresses: &[String]) -> Self {
+    pub(crate) fn start(http: &reqwest::Client, addresses: &Arc<[String]>) -> Self {
         let seen: Arc<Mutex<HashMap<u32, Status>>> = Arc::default();
         let tasks = addresses
             .iter()
@@ -40,16 +42,25 @@ impl Sampler {
                 let (http, address, seen) = (http.clone(), address.clone(), Arc::clone(&seen));
                 tokio::spawn(async move {
                     loop {
-                        // A node that is down has nothing new to say.
-                        if let Ok(status) = status(&http, &address).await {
-                            lock(&seen).insert(status.pid, status);
-                        }
+                        ask(&http, &address, &seen).await;
                         sleep(INTERVAL).await;
                     }
                 })
             })
             .collect();
-        Self { seen, tasks }
+        Self {
+            seen,
+            http: http.clone(),
+            addresses: Arc::clone(addresses),
+            tasks,
+        }
+    }
+
+    /// Asks every node once more: before they are stopped.
+    pub(crate) async fn sample(&self) {
+        for address in &*self.addresses {
+            ask(&self.http, address, &self.seen).await;
+        }
     }
 
     pub(crate) fn totals(&self) -> Totals {
@@ -69,6 +80,13 @@ impl Drop for Sampler {
         for task in &self.tasks {
             task.abort();
         }
+    }
+}
+
+async fn ask(http: &reqwest::Client, address: &str, seen: &Mutex<HashMap<u32, Status>>) {
+    // A node that is down has nothing new to say.
+    if let Ok(status) = status(http, address).await {
+        lock(seen).insert(status.pid, status);
     }
 }
 
