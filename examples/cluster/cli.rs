@@ -1,5 +1,6 @@
 //! The command line: one program that is either the whole run or one node of it.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -82,13 +83,8 @@ pub(crate) struct ServeOptions {
     pub(crate) listen: String,
 
     /// The members that `POST /init` starts the cluster with [default: this node alone].
-    #[arg(
-        long,
-        value_name = "ID=ADDRESS,...",
-        value_delimiter = ',',
-        requires = "node"
-    )]
-    pub(crate) peers: Vec<Peer>,
+    #[arg(long, value_name = "ID=ADDRESS,...", requires = "node")]
+    pub(crate) peers: Option<Peers>,
 
     /// Take a snapshot every so many entries, at most a billion, and purge the log behind it.
     #[arg(long, value_name = "ENTRIES", default_value_t = 1000, requires = "node",
@@ -100,25 +96,26 @@ pub(crate) struct ServeOptions {
     pub(crate) stop_with_stdin: bool,
 }
 
-/// A member of the cluster: `1=127.0.0.1:7001`.
+/// Members of the cluster: `1=127.0.0.1:7001,2=127.0.0.1:7002`.
 #[derive(Clone, Debug)]
-pub(crate) struct Peer {
-    pub(crate) id: u64,
-    pub(crate) address: NodeAddress,
-}
+pub(crate) struct Peers(pub(crate) BTreeMap<u64, NodeAddress>);
 
-impl FromStr for Peer {
+impl FromStr for Peers {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (id, address) = text
-            .split_once('=')
-            .context("a peer looks like 1=127.0.0.1:7001")?;
-        let id = id
-            .parse()
-            .with_context(|| format!("{id:?} is not a node id"))?;
-        let address = address.parse()?;
-        Ok(Self { id, address })
+        let mut peers = BTreeMap::new();
+        for peer in text.split(',') {
+            let (id, address) = peer
+                .split_once('=')
+                .context("a peer looks like 1=127.0.0.1:7001")?;
+            let id: u64 = id
+                .parse()
+                .with_context(|| format!("{id:?} is not a node id"))?;
+            let before = peers.insert(id, address.parse()?);
+            ensure!(before.is_none(), "node {id} is named twice");
+        }
+        Ok(Self(peers))
     }
 }
 
@@ -180,8 +177,16 @@ mod tests {
     #[test]
     fn a_peer_needs_an_address_that_can_be_reached() {
         for peer in ["1=0.0.0.0:7001", "1=[::]:7001", "1=", "one=127.0.0.1:7001"] {
-            assert!(peer.parse::<Peer>().is_err(), "{peer}");
+            assert!(peer.parse::<Peers>().is_err(), "{peer}");
         }
-        assert!("1=127.0.0.1:7001".parse::<Peer>().is_ok());
+        assert!("1=127.0.0.1:7001".parse::<Peers>().is_ok());
+    }
+
+    #[test]
+    fn a_peer_is_named_once() {
+        let peers = "--peers=1=host:1,2=host:2";
+        assert!(Cli::try_parse_from(["cluster", "--node=1", peers]).is_ok());
+        let twice = "--peers=1=host:1,2=host:2,2=host:3";
+        assert_eq!(refusal(&["--node=1", twice]), ErrorKind::ValueValidation);
     }
 }

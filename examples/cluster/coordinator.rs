@@ -36,6 +36,9 @@ pub(crate) async fn run(cli: &Cli) -> Result<ExitCode> {
         requested = shutdown::requested() => {
             requested?;
             output::note("interrupted");
+            if options.json {
+                output::failure("interrupted");
+            }
             return Ok(ExitCode::from(130));
         }
     };
@@ -112,6 +115,7 @@ async fn replicate(
     }
     let checking = checker::check(&http, &addresses, &acknowledged);
     let findings = cluster.watched(checking).await?;
+    sampler.sample().await;
     let totals = sampler.totals();
     cluster.stop().await?;
 

@@ -49,14 +49,14 @@ use crate::cli::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let json = cli.run.json;
+    // A node that a run started tells that run why it fails.
+    let json = cli.run.json || cli.serve.stop_with_stdin;
     match run(&cli) {
         Ok(code) => code,
         Err(error) => {
             output::note(format_args!("error: {error:#}"));
             if json {
-                // It is on stderr already, and the exit code says that it failed.
-                let _ = output::result(serde_json::json!({ "error": format!("{error:#}") }));
+                output::failure(format_args!("{error:#}"));
             }
             ExitCode::FAILURE
         }
@@ -69,6 +69,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         .with_max_level(tracing::Level::WARN)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // On a full disk it would panic over a warning that cannot be written.
+        .log_internal_errors(false)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -14,7 +14,7 @@ use raft_logstore::{Group, GroupId, StableKey, StableStoreExt, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::cli::{Cli, ServeOptions};
+use crate::cli::{Cli, Peers, ServeOptions};
 use crate::network::Network;
 use crate::node_address::NodeAddress;
 use crate::snapshot_file::SnapshotFile;
@@ -53,26 +53,19 @@ pub(crate) async fn run(id: u64, cli: &Cli) -> Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     let bound = listener.local_addr()?;
-    let mut peers: BTreeMap<_, _> = options
-        .peers
-        .iter()
-        .map(|peer| (peer.id, peer.address.clone()))
-        .collect();
+    let named = options.peers.as_ref().map(|Peers(peers)| peers);
     ensure!(
-        peers.len() == options.peers.len(),
-        "--peers names a node twice"
-    );
-    ensure!(
-        !bound.ip().is_unspecified() || peers.contains_key(&id),
+        !bound.ip().is_unspecified() || named.is_some_and(|peers| peers.contains_key(&id)),
         "others cannot reach this node at {bound}; say where they can with --peers {id}=ADDRESS"
     );
     let address = bound.to_string();
-    if peers.is_empty() {
-        peers.insert(id, address.parse()?);
-    }
+    let peers = match named {
+        Some(peers) => peers.clone(),
+        None => BTreeMap::from([(id, address.parse()?)]),
+    };
 
-    // The store is opened first: it holds the lock that keeps other processes out of the directory, and makes the
-    // names of directories durable.
+    // The store is opened first: it holds the lock that keeps other processes out of the directory,
+    // and where it makes the directory, a power cut does not lose its name.
     let store = raft_logstore::open(&store_uri(&cli.backend, dir)?).await?;
     claim(&store.group(ABOUT), id, dir).await?;
     let (file, snapshot) = SnapshotFile::open(dir).context("cannot read the snapshot")?;

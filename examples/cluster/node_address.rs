@@ -1,8 +1,11 @@
+//! Where a node is reached.
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 /// Where other nodes reach a node: `host:port`.
@@ -14,26 +17,30 @@ impl FromStr for NodeAddress {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (host, port) = text
-            .rsplit_once(':')
-            .filter(|(host, _)| !host.is_empty())
-            .with_context(|| format!("{text:?} is not an address like 127.0.0.1:7001"))?;
-        let port = port.parse::<u16>();
-        ensure!(port.is_ok_and(|port| port > 0), "{text:?} has no port");
         ensure!(
-            !host.contains(['/', '?', '#', '@']) && !host.contains(char::is_whitespace),
-            "{text:?} is more than a host and a port"
-        );
-        // One that stands for every interface of a machine.
-        let stands_for_all = text
-            .parse::<SocketAddr>()
-            .is_ok_and(|address| address.ip().is_unspecified());
-        ensure!(
-            !stands_for_all,
-            "{text} is no address that other nodes could reach"
+            can_be_reached(text),
+            "{text:?} is no address that other nodes could reach; one looks like 10.0.0.1:7001 or \
+             node-1.example:7001"
         );
         Ok(Self(text.to_owned()))
     }
+}
+
+fn can_be_reached(text: &str) -> bool {
+    // It becomes a part of URLs.
+    let Ok(url) = Url::parse(&format!("http://{text}")) else {
+        return false;
+    };
+    let Some(port @ 1..) = url.port_or_known_default() else {
+        return false;
+    };
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        // This one stands for every interface of a machine.
+        return !address.ip().to_canonical().is_unspecified();
+    }
+    // Not a path or a user beside it, nor a number that a URL takes for an IP address: 0 is 0.0.0.0.
+    url.domain()
+        .is_some_and(|name| text.eq_ignore_ascii_case(&format!("{name}:{port}")))
 }
 
 impl TryFrom<String> for NodeAddress {
@@ -68,10 +75,17 @@ mod tests {
             ":7001",
             "host:",
             "host:0",
+            "host:+1",
             "host:70000",
             "0.0.0.0:7001",
+            "127.0.0.1:0",
+            "0:7001",
             "[::]:7001",
+            "[::ffff:0.0.0.0]:7001",
+            "::1:7001",
+            "host:7001:7001",
             "http://host:7001",
+            "host:7001/status",
             "user@host:7001",
             "two hosts:7001",
         ] {
@@ -82,7 +96,13 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["127.0.0.1:7001", "[::1]:7001", "node-1.example:7001"] {
+        for text in [
+            "127.0.0.1:7001",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]:7001",
+            "localhost:80",
+            "Node-1.example:7001",
+        ] {
             let address: NodeAddress = text.parse().unwrap();
             assert_eq!(
                 serde_json::to_string(&address).unwrap(),

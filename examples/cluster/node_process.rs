@@ -1,6 +1,7 @@
 //! One node as a child process: this same program, started with `--node`.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
+
+use crate::api_error::Refusal;
 
 /// How long a node may take to come up, and to stop when asked to.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,10 +41,7 @@ pub(crate) struct NodeProcess {
 impl NodeProcess {
     /// Starts a node and waits until it serves. `listen` may have port 0.
     pub(crate) async fn start(spec: Spec, listen: &str) -> Result<Self> {
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(spec.log_file())?;
+        let log = spec.open_log()?;
         let mut child = Command::new(std::env::current_exe()?)
             .args([
                 "--node",
@@ -67,21 +67,16 @@ impl NodeProcess {
         let stdin = child.stdin.take();
         let mut stdout = BufReader::new(child.stdout.take().context("a node without stdout")?);
 
-        // `node 1 listens on 127.0.0.1:41234`
+        // `node 1 listens on 127.0.0.1:41234`, or why it does not.
         let mut line = String::new();
         let read = timeout(PATIENCE, stdout.read_line(&mut line)).await;
         read.with_context(|| format!("node {} does not come up", spec.id))??;
-        let Some(address) = line
-            .trim_end()
-            .rsplit(' ')
-            .next()
-            .filter(|word| !word.is_empty())
-        else {
+        let Some((_, address)) = line.trim_end().split_once(" listens on ") else {
             let status = timeout(PATIENCE, child.wait()).await??;
             bail!(
                 "node {} ended at its start ({status}): {}",
                 spec.id,
-                spec.last_words()
+                spec.reason(&line)
             );
         };
         Ok(Self {
@@ -172,9 +167,74 @@ impl Spec {
         self.dir.with_extension("log")
     }
 
+    fn open_log(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).open(self.log_file())
+    }
+
+    /// Why a node failed that said `line` to this process: what it says in its log may be lost where
+    /// the disk is full.
+    fn reason(&self, line: &str) -> String {
+        serde_json::from_str(line).map_or_else(|_| self.last_words(), |Refusal { error, .. }| error)
+    }
+
+    /// The last line of the log; or why there may be none.
     fn last_words(&self) -> String {
-        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
-        let last = log.lines().last().unwrap_or("it said nothing").to_owned();
-        format!("{last} (see {})", self.log_file().display())
+        let log = self.log_file();
+        let text = fs::read(&log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        if let Some(last) = text.lines().last() {
+            return format!("{last} (see {})", log.display());
+        }
+        match self.open_log().and_then(|mut log| log.write_all(b"\n")) {
+            Ok(()) => "it said nothing".to_owned(),
+            Err(error) => format!(
+                "what it said is lost: {} takes nothing: {error}",
+                log.display()
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(dir: PathBuf) -> Spec {
+        Spec {
+            id: 1,
+            dir,
+            backend: "redb".to_owned(),
+            snapshot_every: 1,
+        }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_not_taken_for_silence() {
+        let dir = tempfile::tempdir().unwrap();
+        let silent = spec(dir.path().join("node-1"));
+        assert_eq!(silent.last_words(), "it said nothing");
+        fs::write(silent.log_file(), "first\nlast\n").unwrap();
+        assert!(silent.last_words().starts_with("last (see "));
+
+        // A directory takes no text, as a full disk does.
+        let lost = spec(dir.path().join("node-2"));
+        fs::create_dir(lost.log_file()).unwrap();
+        assert!(
+            lost.last_words().contains("is lost"),
+            "{}",
+            lost.last_words()
+        );
+    }
+
+    #[test]
+    fn a_node_whose_log_is_lost_says_itself_why_it_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = spec(dir.path().join("node-1"));
+        assert_eq!(
+            spec.reason(r#"{"error":"the disk is full"}"#),
+            "the disk is full"
+        );
+        assert_eq!(spec.reason(""), "it said nothing");
     }
 }

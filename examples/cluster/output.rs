@@ -9,6 +9,12 @@ pub(crate) fn result(text: impl Display) -> io::Result<()> {
     written(&mut io::stdout().lock(), text)
 }
 
+/// Writes to stdout, in one line of JSON, why there is no result: for the program that reads it.
+pub(crate) fn failure(reason: impl Display) {
+    // It is on stderr already, and the exit code says that it failed.
+    let _ = result(serde_json::json!({ "error": reason.to_string() }));
+}
+
 /// Writes a line to stderr, for people. The work goes on where nobody can read it.
 pub(crate) fn note(text: impl Display) {
     // There is no place left to report it to.

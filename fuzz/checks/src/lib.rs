@@ -62,6 +62,7 @@ cluster!(
     "../../../examples/cluster/cli.rs" cli,
     "../../../examples/cluster/network.rs" network,
     "../../../examples/cluster/node.rs" node,
+    "../../../examples/cluster/node_address.rs" node_address,
     "../../../examples/cluster/output.rs" output,
     "../../../examples/cluster/rpc.rs" rpc,
     "../../../examples/cluster/shutdown.rs" shutdown,
