@@ -326,9 +326,19 @@ fn expect_refused_while_open(
 ///
 /// A lock does not help where files are reached by path: an operator moves a directory aside, and starts anew.
 pub fn a_moved_store_and_one_in_its_place_keep_apart(bed: &TestBed<'_>) -> LawResult {
+    // With files that it has written to before, and without.
+    for before in [0, 1] {
+        keep_apart(bed, before)
+            .map_err(|broken| broken.context(format!("moved after {before} appends")))?;
+    }
+    Ok(())
+}
+
+fn keep_apart(bed: &TestBed<'_>, before: u64) -> LawResult {
     // More than any store prepares in advance, so that files are made and removed.
     const APPENDS: u64 = 400;
-    let (here, there) = (bed.dir().join("here"), bed.dir().join("there"));
+    let here = bed.dir().join(format!("here-{before}"));
+    let there = bed.dir().join(format!("there-{before}"));
     let open = |dir: &Path| -> LawResult<Session> { Ok(bed.session(bed.subject().open(dir)?)) };
     let append = |log: &Probe, index, generation| -> LawResult {
         log.append(bed.entries(index..=index, generation)).durable()
@@ -350,28 +360,30 @@ pub fn a_moved_store_and_one_in_its_place_keep_apart(bed: &TestBed<'_>) -> LawRe
 
     let moved = open(&here)?;
     let moved_log = moved.group(GROUP)?;
-    append(&moved_log, 1, 1)?;
+    for index in 1..=before {
+        append(&moved_log, index, 1)?;
+    }
     fs::rename(&here, &there)?;
     let new = match bed.subject().open(&here) {
         // An engine that knows its files by their path: nothing was made there.
         Err(error) if error.kind() == ErrorKind::Locked => {
             drop(moved_log);
             end(moved);
-            return expect(&there, None, 1, 1);
+            return expect(&there, None, before, 1);
         }
         new => bed.session(new?),
     };
     let new_log = new.group(GROUP)?;
 
     // Both write, until the moved one refuses to.
-    let mut durable = 1;
+    let (mut durable, mut goes_on) = (before, true);
     for index in 1..=APPENDS {
+        goes_on = goes_on && append(&moved_log, before + index, 1).is_ok();
+        durable += u64::from(goes_on);
         append(&new_log, index, 2)?;
-        if durable == index && append(&moved_log, index + 1, 1).is_ok() {
-            durable = index + 1;
-        }
     }
-    let purged = moved_log.purge(durable - 1, "id").durable().is_ok();
+    let floor = durable / 2;
+    let purged = moved_log.purge(floor, "id").durable().is_ok();
     new_log.purge(APPENDS / 2, "id").durable()?;
     append(&new_log, APPENDS + 1, 2)?;
     drop((moved_log, new_log));
@@ -380,6 +392,6 @@ pub fn a_moved_store_and_one_in_its_place_keep_apart(bed: &TestBed<'_>) -> LawRe
 
     expect(&here, Some(APPENDS / 2), APPENDS + 1, 2)
         .map_err(|broken| broken.context("the store in its place"))?;
-    expect(&there, purged.then_some(durable - 1), durable, 1)
+    expect(&there, purged.then_some(floor), durable, 1)
         .map_err(|broken| broken.context("the store that was moved"))
 }
