@@ -27,22 +27,11 @@ pub(crate) async fn requested() -> Result<()> {
 async fn hung_up() -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let hangup = SignalKind::hangup();
-    if is_ignored(hangup.as_raw_value()) {
+    if raft_logstore_interrupt::is_ignored(hangup) {
         return std::future::pending().await;
     }
     signal(hangup)?.recv().await;
     Ok(())
-}
-
-/// Whether this process ignores a signal. Where the system does not tell, it does not.
-#[cfg(unix)]
-fn is_ignored(number: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask & (1 << (number - 1)) != 0)
 }
 
 /// Resolves when stdin ends. The run holds the other end of its nodes' stdin, so this is also how a
@@ -69,7 +58,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_terminal_is_a_reason_to_stop_unless_it_is_ignored() {
-        let ignored = is_ignored(tokio::signal::unix::SignalKind::hangup().as_raw_value());
+        let ignored =
+            raft_logstore_interrupt::is_ignored(tokio::signal::unix::SignalKind::hangup());
         let requested = tokio::spawn(requested());
         // It gets ready to be told before this goes on: there is one thread.
         tokio::task::yield_now().await;

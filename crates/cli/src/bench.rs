@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use futures_executor::block_on;
 use raft_logstore::{Entry, GroupId, LogStoreExt, Store, StoreConfig};
+use raft_logstore_interrupt::Interrupt;
 use serde::Serialize;
 
 use crate::args::BenchArgs;
-use crate::interrupt::Interrupt;
 use crate::outcome::Outcome;
 use crate::output;
 
@@ -50,11 +50,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
     if let Some(dir) = dir.filter(|_| !args.keep) {
         remove(dir, made).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
+    let report = measured?;
+    closed?;
     if let Some(signal) = interrupt.signal() {
         return Ok(Outcome::Interrupted(signal));
     }
-    let report = measured?;
-    closed?;
     if args.json {
         output::json(&report)?;
     } else {

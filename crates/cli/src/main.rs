@@ -13,7 +13,6 @@ mod disk;
 mod dump;
 mod fault;
 mod groups;
-mod interrupt;
 mod message_pack;
 mod outcome;
 mod output;

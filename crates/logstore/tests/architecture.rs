@@ -8,7 +8,7 @@ use std::process::Command;
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that it may use (dev-dependencies aside).
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     (CORE, &[]),
     ("raft-logstore-pipeline", &[CORE]),
     (FRAMES, &[CORE]),
@@ -22,8 +22,9 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("raft-logstore-openraft-0-9", &[CORE, ADAPTER]),
     (
         "raft-logstore-conformance",
-        &[CORE, "raft-logstore-pipeline"],
+        &[CORE, "raft-logstore-pipeline", INTERRUPT],
     ),
+    (INTERRUPT, &[]),
     (
         "raft-logstore",
         &[
@@ -38,20 +39,21 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "raft-logstore-openraft-0-9",
         ],
     ),
-    ("raft-logstore-cli", &["raft-logstore"]),
+    ("raft-logstore-cli", &["raft-logstore", INTERRUPT]),
     ("raft-logstore-examples", &["raft-logstore"]),
     ("custom-backend", &[CORE, "raft-logstore-kv"]),
     ("raft-logstore-bench", &["raft-logstore"]),
     ("raft-logstore-bench-openraft", &["raft-logstore"]),
     (
         "raft-logstore-fuzz-checks",
-        &["raft-logstore", "raft-logstore-conformance"],
+        &["raft-logstore", "raft-logstore-conformance", INTERRUPT],
     ),
 ];
 
 const CORE: &str = "raft-logstore-core";
 const FRAMES: &str = "raft-logstore-frames";
 const ADAPTER: &str = "raft-logstore-adapter";
+const INTERRUPT: &str = "raft-logstore-interrupt";
 
 /// What must not be anywhere below core, nor below what the adapters share.
 const NOT_BELOW: [(&str, &[&str]); 3] = [
