@@ -32,6 +32,8 @@ pub enum View {
 const PAYLOAD_BYTES: usize = 16;
 /// The entries of laws that are not about size.
 const ENTRIES: u64 = 64;
+/// As many, or repetitions, where an entry takes a [`MIB`] or more.
+const FEW: u64 = 6;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
@@ -73,8 +75,17 @@ impl Setting {
     pub(crate) const fn payload(self, payload_bytes: usize) -> Self {
         Self {
             payload_bytes,
-            entries: if payload_bytes >= MIB { 6 } else { 12 },
+            entries: if payload_bytes >= MIB { FEW } else { 12 },
             ..self
+        }
+    }
+
+    /// `count`, or fewer where entries are so large that it would take long. For what a law repeats.
+    pub(crate) const fn times(self, count: u64) -> u64 {
+        if self.payload_bytes >= MIB && count > FEW {
+            FEW
+        } else {
+            count
         }
     }
 

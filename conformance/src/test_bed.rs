@@ -153,16 +153,6 @@ impl<'a> TestBed<'a> {
         self.deadline
     }
 
-    /// `count`, or fewer where entries are so large that it would take long. For what a law repeats.
-    pub fn times(&self, count: u64) -> u64 {
-        const LARGE: usize = 1 << 20;
-        if self.setting.payload_bytes < LARGE {
-            count
-        } else {
-            count.min(6)
-        }
-    }
-
     /// Entries of the setting's payload size. The same index and `generation` give the same bytes.
     pub fn entries(&self, indexes: RangeInclusive<u64>, generation: u64) -> Vec<Entry> {
         let bytes = self.setting.payload_bytes;

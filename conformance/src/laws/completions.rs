@@ -36,7 +36,7 @@ pub fn completions_fire_once_in_order_after_durability(bed: &TestBed<'_>) -> Law
 
     // One thread, many groups: the order is that of the calls.
     let hold = bed.hold();
-    let rounds = bed.times(30);
+    let rounds = bed.setting().times(30);
     for round in 0..rounds {
         for log in &logs {
             write_of_every_kind(bed, &log.tracked(&tracker), round)?;
@@ -107,7 +107,7 @@ pub fn no_completion_fires_before_its_commit(bed: &TestBed<'_>) -> LawResult {
         Ok(())
     });
 
-    let count = bed.times(100);
+    let count = bed.setting().times(100);
     thread::scope(|scope| {
         let writers: Vec<_> = (1..)
             .map(GroupId)
@@ -224,7 +224,7 @@ fn end_with_writes_in_flight(
     bed: &TestBed<'_>,
     end: impl FnOnce(Session) -> LawResult + Send,
 ) -> LawResult {
-    let count = bed.times(200);
+    let count = bed.setting().times(200);
     let tracker = Tracker::new();
     let session = bed.open()?;
     let log = session.group(GROUP)?.tracked(&tracker);

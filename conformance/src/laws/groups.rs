@@ -27,15 +27,16 @@ const GROUPS: [GroupId; 8] = [
 ];
 
 /// What group number `number` of [`GROUPS`] holds: floor, last index, generation.
-fn shape(number: usize) -> (u64, u64, u64) {
+fn shape(bed: &TestBed<'_>, number: usize) -> (u64, u64, u64) {
     let number = number as u64;
-    (number + 1, 10 + 2 * number, number + 100)
+    let entries = bed.setting().times(20) + 2 * number;
+    (number + 1, entries, number + 100)
 }
 
 fn fill(bed: &TestBed<'_>, session: &Session, number: usize) -> LawResult {
-    let (floor, last, generation) = shape(number);
+    let (floor, last, generation) = shape(bed, number);
     let log = session.group(GROUPS[number])?;
-    log.append(bed.entries(0..=last + 3, generation))
+    log.append(bed.entries(0..=last + bed.setting().times(10), generation))
         .accepted()?;
     log.set(&StableKey::VOTE, format!("vote {number}"))
         .accepted()?;
@@ -48,7 +49,7 @@ fn fill(bed: &TestBed<'_>, session: &Session, number: usize) -> LawResult {
 }
 
 fn expect_filled(bed: &TestBed<'_>, session: &Session, number: usize) -> LawResult {
-    let (floor, last, generation) = shape(number);
+    let (floor, last, generation) = shape(bed, number);
     let log = session.group(GROUPS[number])?;
     expect_log(
         &log,
@@ -96,14 +97,14 @@ pub fn groups_are_isolated(bed: &TestBed<'_>) -> LawResult {
     // Emptying one empties no other.
     session
         .group(GROUPS[3])?
-        .truncate(shape(3).0 + 1)
+        .truncate(shape(bed, 3).0 + 1)
         .durable()?;
     session.group(GROUPS[4])?.purge(1000, "id 1000").durable()?;
     let session = bed.settle(session)?;
     for number in [0, 1, 2, 5, 6, 7] {
         expect_filled(bed, &session, number)?;
     }
-    expect_log(&session.group(GROUPS[3])?, Some(shape(3).0), &[])?;
+    expect_log(&session.group(GROUPS[3])?, Some(shape(bed, 3).0), &[])?;
     expect_log(&session.group(GROUPS[4])?, Some(1000), &[])
 }
 
@@ -116,10 +117,10 @@ pub fn a_dropped_group_leaves_no_trace(bed: &TestBed<'_>) -> LawResult {
     }
     for dropped in [0, 2, 3, 7] {
         let (group, old_handle) = (GROUPS[dropped], session.group(GROUPS[dropped])?);
-        let last = shape(dropped).1;
+        let last = shape(bed, dropped).1;
         let in_flight = [
             old_handle
-                .append(bed.entries(last + 1..=last + bed.times(50), 7))
+                .append(bed.entries(last + 1..=last + bed.setting().times(50), 7))
                 .accepted()?,
             old_handle
                 .set(&StableKey::from_static("another"), "value")

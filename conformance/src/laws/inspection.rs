@@ -33,9 +33,10 @@ pub fn looking_at_a_store_changes_nothing(bed: &TestBed<'_>) -> LawResult {
         .ok_or_else(|| Violation::new("it cannot be looked at"))?;
     let session = bed.open()?;
     let (log, other) = (session.group(GROUP)?, session.group(OTHER)?);
-    log.append(bed.entries(1..=30, 0)).durable()?;
-    log.purge(10, "id").durable()?;
-    log.truncate(26).durable()?;
+    let (floor, last) = kept(bed);
+    log.append(bed.entries(1..=last + floor / 2, 0)).durable()?;
+    log.purge(floor, "id").durable()?;
+    log.truncate(last + 1).durable()?;
     log.set(&StableKey::VOTE, "vote").durable()?;
     other.set(&StableKey::COMMITTED, "committed").durable()?;
 
@@ -56,12 +57,19 @@ pub fn looking_at_a_store_changes_nothing(bed: &TestBed<'_>) -> LawResult {
     let session = bed.open()?;
     session
         .group(GROUP)?
-        .append(bed.entries(26..=26, 0))
+        .append(bed.entries(last + 1..=last + 1, 0))
         .durable()?;
     Ok(session.close()?)
 }
 
+/// The floor and the last index of the log that is looked at.
+fn kept(bed: &TestBed<'_>) -> (u64, u64) {
+    let floor = bed.setting().times(100);
+    (floor, floor / 2 * 5)
+}
+
 fn look(bed: &TestBed<'_>, subject: &dyn InspectedSubject, dir: &Path) -> LawResult {
+    let (floor, last) = kept(bed);
     let before = fingerprint(dir)?;
     let store = subject.inspect(dir)?;
 
@@ -69,12 +77,12 @@ fn look(bed: &TestBed<'_>, subject: &dyn InspectedSubject, dir: &Path) -> LawRes
     ensure_eq!(store.groups()?, vec![GROUP, OTHER], "groups");
     ensure_eq!(
         store.bounds(GROUP)?,
-        Bounds::new(Some(10), Some((11, 25)))?,
+        Bounds::new(Some(floor), Some((floor + 1, last)))?,
         "bounds"
     );
     expect_entries(
         &store.read(GROUP, IndexRange::new(..), u64::MAX)?,
-        &bed.entries(11..=25, 0),
+        &bed.entries(floor + 1..=last, 0),
     )?;
     let keys = |group| stable_keys(&*store, group);
     ensure_eq!(

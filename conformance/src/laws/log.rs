@@ -280,7 +280,7 @@ pub fn truncate_is_valid_while_entries_are_in_flight(bed: &TestBed<'_>) -> LawRe
     log.append(expected.clone()).durable()?;
 
     let hold = bed.hold();
-    for generation in 1..=bed.times(40) {
+    for generation in 1..=bed.setting().times(40) {
         // What is appended last is cut off again at once, with some of what was there before: what
         // is durable, and what earlier rounds wrote.
         let end = expected.len() as u64;

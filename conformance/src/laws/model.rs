@@ -377,8 +377,9 @@ impl Pair {
             Step::Reopen if !bed.has(Feature::Reopen) => self.wait_for_disk(bed),
             Step::Reopen => {
                 self.let_go()?;
-                if let Some(session) = self.session.take().and_then(Arc::into_inner) {
-                    session.close()?;
+                if let Some(session) = self.session.take() {
+                    let session = Arc::into_inner(session);
+                    session.expect("whoever drops groups has ended").close()?;
                 }
                 self.wait_for_disk(bed)?;
                 let session = self.session.insert(Arc::new(bed.open()?));

@@ -21,7 +21,7 @@ pub(crate) const LAWS: &[Law] = &[
     law!(5, purge_may_leave_a_hole_above_the_floor, needs [Feature::AnyFirstIndex], in VIEWS),
     law!(5, purge_never_moves_the_floor_back, needs [Feature::Refusals], in VIEWS),
     law!(5, purge_is_valid_while_entries_are_in_flight, needs [], in IN_FLIGHT),
-    law!(5, purged_space_is_given_back, needs [Feature::Disk, Feature::Reopen], in &[Setting::LIVE.payload(4 << 10)]),
+    law!(5, purged_space_is_given_back, needs [Feature::Disk, Feature::Reopen], in &[Setting::LIVE.payload(4096)]),
     law!(10, the_floor_and_its_id_move_together, needs [], in LIVE_REOPENED),
     law!(10, the_floor_and_its_id_are_committed_together, needs [Feature::CommitControl], in LIVE),
 ];
@@ -167,7 +167,7 @@ pub fn purge_is_valid_while_entries_are_in_flight(bed: &TestBed<'_>) -> LawResul
     let hold = bed.hold();
     let mut next = 1;
     let mut floor = 0;
-    for round in 0..bed.times(40) {
+    for round in 0..bed.setting().times(40) {
         writer.append(bed.entries(next..=next + 9, 0)).accepted()?;
         // Inside what was just appended; every fourth round beyond it.
         floor = if round % 4 == 3 { next + 14 } else { next + 4 };
@@ -209,21 +209,20 @@ pub fn purge_is_valid_while_entries_are_in_flight(bed: &TestBed<'_>) -> LawResul
 ///
 /// A node runs for years on a log of constant length; space that is only marked free fills its disk.
 pub fn purged_space_is_given_back(bed: &TestBed<'_>) -> LawResult {
+    const ENTRY: u64 = 4 << 10;
     const CYCLES: u64 = 6;
-    let entry = bed.setting().payload_bytes as u64;
     // What a store may keep for itself, whatever it holds, is less than all cycles write.
     let kept = bed.kept_bytes();
-    let per_cycle = u64::max(8 << 20, kept / 3) / entry;
-    let cycle = per_cycle * entry;
-    let rest = u64::min(10, per_cycle / 4);
+    let per_cycle = u64::max(2048, kept / 3 / ENTRY);
+    let cycle = per_cycle * ENTRY;
     let session = bed.open()?;
 
-    // As fast as it is written: every cycle fills what one holds, and purges it but for a few.
+    // As fast as it is written: every cycle fills what one holds, and purges it but for ten.
     let log = session.group(GROUP)?;
     for number in 0..CYCLES {
         let (first, last) = (number * per_cycle + 1, (number + 1) * per_cycle);
         append_many(bed, &log, first..=last, 0)?;
-        log.purge(last - rest, "id").durable()?;
+        log.purge(last - 10, "id").durable()?;
         wait_until(bed, || Ok(expect_usage(bed, 2 * cycle + kept)))
             .map_err(|broken| broken.context(format!("after {number} more cycles")))?;
     }
@@ -237,7 +236,7 @@ pub fn purged_space_is_given_back(bed: &TestBed<'_>) -> LawResult {
         "{} bytes of payload are stored in {full}",
         CYCLES * cycle
     );
-    log.purge(last - rest, "id").durable()?;
+    log.purge(last - 10, "id").durable()?;
     let mut session = Some(session);
     wait_until(bed, || {
         let small = expect_usage(bed, cycle + kept);
@@ -253,8 +252,8 @@ pub fn purged_space_is_given_back(bed: &TestBed<'_>) -> LawResult {
     let session = bed.open_when_free()?;
     expect_log(
         &session.group(GROUP)?,
-        Some(last - rest),
-        &bed.entries(last - rest + 1..=last, 0),
+        Some(last - 10),
+        &bed.entries(last - 9..=last, 0),
     )
 }
 
@@ -289,7 +288,7 @@ pub fn the_floor_and_its_id_move_together(bed: &TestBed<'_>) -> LawResult {
     let session = bed.open()?;
     let log = session.group(GROUP)?;
     let stop = AtomicBool::new(false);
-    let last = bed.times(400);
+    let last = bed.setting().times(400);
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
             bed.within(|| -> LawResult {
@@ -346,7 +345,7 @@ pub fn the_floor_and_its_id_are_committed_together(bed: &TestBed<'_>) -> LawResu
         );
         Ok(())
     });
-    for floor in 1..=bed.times(300) {
+    for floor in 1..=bed.setting().times(300) {
         log.append(bed.entries(floor..=floor, 0)).accepted()?;
         log.purge(floor, floor.to_be_bytes().to_vec()).accepted()?;
     }

@@ -83,7 +83,7 @@ pub fn a_vote_is_ordered_with_the_log(bed: &TestBed<'_>) -> LawResult {
         );
         Ok(())
     });
-    let rounds = bed.times(300);
+    let rounds = bed.setting().times(300);
     for round in 1..=rounds {
         log.append(bed.entries(round..=round, 0)).accepted()?;
         log.set(&StableKey::VOTE, value(round)).accepted()?;
@@ -326,7 +326,7 @@ pub fn committed_is_lazy_and_never_ahead_of_the_log(bed: &TestBed<'_>) -> LawRes
     ensure_eq!(committed, Some(value(6)), "committed, written alone");
 
     // Dropped, not closed: it may be lost, but it does not run ahead.
-    for round in 7..=6 + bed.times(100) {
+    for round in 7..=6 + bed.setting().times(100) {
         log.append(bed.entries(round..=round, 0)).accepted()?;
         log.put_lazy(&StableKey::COMMITTED, Some(value(round)))?;
     }
@@ -410,7 +410,7 @@ pub fn committed_is_never_committed_ahead_of_the_log(bed: &TestBed<'_>) -> LawRe
         );
         Ok(())
     });
-    let last = bed.times(300);
+    let last = bed.setting().times(300);
     for index in 1..=last {
         log.append(bed.entries(index..=index, 0)).accepted()?;
         log.put_lazy(&StableKey::COMMITTED, Some(value(index)))?;
