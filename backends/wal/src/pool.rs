@@ -110,10 +110,10 @@ impl Pool {
     /// `Io`.
     pub(crate) fn retire(&self, segment: Segment, has_room: bool) -> Result<()> {
         let mut maker = self.maker();
-        self.folder.check()?;
         let path = segment.file.path();
         let most = self.prepared + usize::from(has_room);
         if self.ready().len() >= most || segment.file.len() != self.segment_bytes {
+            self.folder.check()?;
             return remove(path);
         }
         let again = self.make(&mut maker, |spare, header| {

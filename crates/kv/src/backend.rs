@@ -359,13 +359,13 @@ impl<E: KvEngine> Backend for KvBackend<E> {
             if !self.settled(writer, PATIENCE)? {
                 return Ok(true);
             }
-            self.shared.folder.check()?;
             // What a purge, a truncate or a drop has hidden can only be deleted once it is settled.
             if self.shared.recent().frees_space() {
                 writer.has_written = true;
                 self.begin_to_settle(writer)?;
                 return Ok(true);
             }
+            self.shared.folder.check()?;
             let engine = &self.shared.engine;
             match &mut writer.desk {
                 Some(desk) if desk.has_garbage() => {

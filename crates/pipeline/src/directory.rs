@@ -96,9 +96,8 @@ impl Directory {
         let path = &whole(path)?;
         refuse_foreign_content(path, backend)?;
         let lock_path = path.join(LOCK);
-        let has_watermark = exists(&path.join(Watermark::FILE))?;
         if !exists(&lock_path)? {
-            return Err(if has_watermark {
+            return Err(if exists(&path.join(Watermark::FILE))? {
                 Error::new(ErrorKind::Config, "open").with_path(&lock_path).with_advice(
                     "the file is missing, so it cannot be told whether the store is open elsewhere; \
                      make an empty file of that name if it is not",
